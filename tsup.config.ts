@@ -1,0 +1,45 @@
+import type { Plugin } from 'esbuild'
+import { defineConfig } from 'tsup'
+
+const esm = { format: 'esm', target: 'es2022', dts: false, sourcemap: true, clean: true, treeshake: true } as const
+
+/**
+ * tweetnacl looks for a random source by `require('crypto')`, which neither an ES module nor a bundler for other platforms can
+ * answer. We give it none: only its verification and signing from a seed are used, and they need no randomness.
+ */
+export const withoutRequiredCrypto: Plugin = {
+  name: 'without-required-crypto',
+  setup(build) {
+    build.onResolve({ filter: /^crypto$/ }, () => ({ path: 'crypto', namespace: 'empty' }))
+    build.onLoad({ filter: /.*/, namespace: 'empty' }, () => ({ contents: 'module.exports = {}' }))
+  },
+}
+
+export default defineConfig([
+  {
+    ...esm,
+    entry: {
+      index: 'src/index.ts',
+      'node/index': 'src/node/index.ts',
+      'testing/index': 'src/testing/index.ts',
+      'cli/bin': 'src/cli/bin.ts',
+    },
+    outDir: 'dist',
+    splitting: true,
+    noExternal: ['tweetnacl'],
+    esbuildPlugins: [withoutRequiredCrypto],
+  },
+  {
+    // The demo runs on `dist`, through the exports a user gets.
+    ...esm,
+    entry: { demo: 'examples/demo.ts', quickstart: 'examples/quickstart.ts' },
+    outDir: '.build/examples',
+    external: ['@agentport/gateway', '@agentport/gateway/node', '@electric-sql/pglite'],
+  },
+  {
+    ...esm,
+    entry: { run: 'bench/run.ts' },
+    outDir: '.build/bench',
+    external: ['@casl/ability', '@cedar-policy/cedar-wasm', 'casbin', 'tweetnacl'],
+  },
+])
