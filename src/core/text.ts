@@ -1,0 +1,31 @@
+// Text from outside on its way to a terminal, a log line or a model.
+
+import { LIMITS } from './limits.ts'
+
+// Cc controls, Cf format characters (bidi overrides, zero width), line and paragraph separators, lone surrogates:
+// each can hide, reorder or split what a reader sees (log injection, Trojan Source, CVE-2021-42574).
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu
+
+/** Whether `text` has a character that can hide or reorder what a reader sees. */
+export function hasUnprintable(text: string): boolean {
+  UNPRINTABLE.lastIndex = 0
+  return UNPRINTABLE.test(text)
+}
+
+/** `text` as one visible line: dangerous characters become `\u{…}`, and what is over `limit` is cut with its length. */
+export function printable(text: string, limit: number = LIMITS.messageLength): string {
+  const head = text.length > limit ? text.slice(0, limit) : text
+  const escaped = head.replace(UNPRINTABLE, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`)
+  if (text.length <= limit && escaped.length <= limit) return escaped
+  return `${escaped.slice(0, limit - 24)}… (${text.length} characters)`
+}
+
+const NAME = /^[A-Za-z0-9](?:[A-Za-z0-9_.:-]*[A-Za-z0-9_])?$/
+
+/**
+ * Whether `text` can name a tool, node, skill, role, rule or run: ASCII letters and digits, inside also `_ . : -`.
+ * Unicode is left out on purpose: look-alikes would make two names one to a reader and two to a policy.
+ */
+export function isName(text: unknown): text is string {
+  return typeof text === 'string' && text.length <= LIMITS.nameLength && NAME.test(text)
+}
