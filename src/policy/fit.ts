@@ -1,0 +1,54 @@
+// Whether what a manifest asks for is inside what some rule permits. Conservative: what cannot be shown to be inside is
+// reported. A rule counts whatever its role or node, because the manifest says nothing about graph positions; the
+// decision at run time does.
+
+import { hostPatternContains } from '../core/host-pattern.ts'
+import type { HostPattern } from '../core/host-pattern.ts'
+import type { PathPattern } from '../core/path-pattern.ts'
+import { parsePathPattern, pathPatternContains } from '../core/path-pattern.ts'
+import { appliesToSkill, type Rule } from './rule.ts'
+
+/** What a manifest asks for, each with its RFC 6901 pointer in the manifest. */
+export interface Capabilities {
+  readonly skill: string
+  readonly tools: readonly Asked<string>[]
+  readonly hosts: readonly Asked<HostPattern>[]
+  readonly reads: readonly Asked<PathPattern>[]
+  readonly writes: readonly Asked<PathPattern>[]
+  readonly binaries: readonly Asked<string>[]
+  readonly env: readonly Asked<string>[]
+}
+
+export interface Asked<T> {
+  readonly value: T
+  readonly pointer: string
+}
+
+/** One thing a manifest asks for and no rule grants. */
+export interface Excess {
+  readonly kind: 'tool' | 'host' | 'read' | 'write' | 'binary' | 'env'
+  readonly text: string
+  readonly pointer: string
+}
+
+export function findExcess(rules: readonly Rule[], asked: Capabilities): readonly Excess[] {
+  const grants = rules.filter((rule) => rule.ref.effect !== 'forbid' && appliesToSkill(rule, asked.skill))
+  const excess: Excess[] = []
+  const check = <T>(kind: Excess['kind'], list: readonly Asked<T>[], text: (value: T) => string, granted: (rule: Rule, value: T) => boolean): void => {
+    for (const { value, pointer } of list) {
+      if (!grants.some((rule) => granted(rule, value))) excess.push({ kind, text: text(value), pointer })
+    }
+  }
+  const patternText = (pattern: { readonly text: string }): string => pattern.text
+  const plain = (value: string): string => value
+  check('tool', asked.tools, plain, (rule, tool) => rule.tools.some((glob) => glob.matches(tool)))
+  check('host', asked.hosts, patternText, (rule, host) => rule.resources.hosts.some((outer) => hostPatternContains(outer, host)))
+  check('read', asked.reads, patternText, (rule, path) => rule.resources.reads.some((outer) => pathPatternContains(outer, path)))
+  check('write', asked.writes, patternText, (rule, path) => rule.resources.writes.some((outer) => pathPatternContains(outer, path)))
+  check('binary', asked.binaries, plain, (rule, path) => {
+    const inner = parsePathPattern(path)
+    return inner.ok && rule.resources.binaries.some((outer) => pathPatternContains(outer, inner.pattern))
+  })
+  check('env', asked.env, plain, (rule, name) => rule.resources.env.includes(name))
+  return excess
+}
