@@ -1,0 +1,42 @@
+// What a manifest asks for, as plain data with the place of each wish, so that a policy can be asked before any node runs
+// whether it grants all of it. A skill that asks for more than anybody grants is a finding of the load, not of the call.
+
+import type { HostPattern } from '../core/host-pattern.ts'
+import type { PathPattern } from '../core/path-pattern.ts'
+import { formatPointer } from '../core/pointer.ts'
+import type { Manifest } from './manifest.ts'
+
+/** One wish and its RFC 6901 pointer in the manifest. */
+export interface Capability<T> {
+  readonly value: T
+  readonly pointer: string
+}
+
+export interface Capabilities {
+  readonly skill: string
+  readonly tools: readonly Capability<string>[]
+  readonly hosts: readonly Capability<HostPattern>[]
+  readonly reads: readonly Capability<PathPattern>[]
+  readonly writes: readonly Capability<PathPattern>[]
+  readonly binaries: readonly Capability<string>[]
+  readonly env: readonly Capability<string>[]
+}
+
+export function capabilitiesOf(manifest: Manifest): Capabilities {
+  // Every list of a manifest has the order of its document, and a document with one bad entry makes no manifest, so the
+  // index is the place.
+  const listed = <T>(section: string, values: readonly T[]): readonly Capability<T>[] =>
+    values.map((value, index) => ({ value, pointer: formatPointer([section, index]) }))
+  return {
+    skill: manifest.skill,
+    // A tool out of the manifest's own scope is not asked for.
+    tools: listed('tools', [...manifest.tools.values()]).flatMap(({ value, pointer }) =>
+      value.inScope ? [{ value: value.name, pointer: `${pointer}/name` }] : [],
+    ),
+    hosts: listed('allowed_hosts', manifest.allowedHosts),
+    reads: listed('readable_paths', manifest.readablePaths),
+    writes: listed('writable_paths', manifest.writablePaths),
+    binaries: listed('allowed_binaries', manifest.allowedBinaries),
+    env: listed('allowed_env', manifest.allowedEnv),
+  }
+}

@@ -1,0 +1,273 @@
+// From the arguments of one call to what they touch. Every text in the arguments is visited once and is either mapped
+// (read by the one parser of its kind, written back in canonical form, so that what was judged is what runs) or looked at
+// by the guard. Trusts the mappings of the manifest; trusts nothing in the arguments but that they are plain data.
+
+import { formatHost, parseHost } from '../core/host.ts'
+import type { JsonObject, JsonValue } from '../core/json.ts'
+import { LIMITS } from '../core/limits.ts'
+import { parsePath } from '../core/path.ts'
+import { formatPointer, parsePointer } from '../core/pointer.ts'
+import type { PathAccess, Resource, ResourceKind } from '../core/resource.ts'
+import { parseUrl } from '../core/url.ts'
+import { looksLikeDestination } from './destination-guard.ts'
+import type { ResourceMapping } from './manifest.ts'
+
+/** Why no resources could be read from the arguments. */
+export interface ExtractionFault {
+  readonly code: 'resource_invalid' | 'resource_unmapped' | 'arguments_too_large'
+  /** RFC 6901 pointer into the arguments. Its tokens can be the model's words. */
+  readonly pointer: string
+  /** One line; quotes nothing of the arguments. */
+  readonly reason: string
+  /** For `resource_unmapped`: the mapping that is missing. */
+  readonly missing?: string
+}
+
+export type Extraction =
+  | { readonly ok: true; readonly args: JsonObject; readonly resources: readonly Resource[] }
+  | { readonly ok: false; readonly fault: ExtractionFault }
+
+/** The mappings of one tool as a tree over the arguments. */
+export interface ResourceMap {
+  readonly members: ReadonlyMap<string, ResourceMap> | undefined
+  readonly elements: ResourceMap | undefined
+  readonly mappings: readonly CompiledMapping[]
+  /** `kind: text` stands here: this value and all below it are declared to name nothing. */
+  readonly text: boolean
+  /** A mapping here or below names a resource, so a value of another type than it expects is refused. */
+  readonly demands: boolean
+  /** All of those are optional, so null may stand here. */
+  readonly nullable: boolean
+}
+
+interface CompiledMapping {
+  readonly kind: ResourceKind
+  readonly access: PathAccess
+  readonly base: { readonly base: string } | undefined
+  /** The pointer, where it is the same for every call. */
+  readonly from: string | undefined
+}
+
+/** Environment variable names as POSIX.1 §8.1 has them, both cases. */
+export const ENV_NAME: RegExp = /^[A-Za-z_][A-Za-z0-9_]*$/
+
+/** The tokens of a mapping's pointer, or why it cannot be one. */
+export function mappingTokens(from: string): readonly string[] | string {
+  if (from.length > LIMITS.patternLength) return `a pointer of more than ${LIMITS.patternLength} characters`
+  const tokens = parsePointer(from)
+  if (tokens === undefined) return 'not a JSON Pointer'
+  if (tokens.length === 0) return 'the arguments as a whole are not one resource'
+  if (tokens[0] === '*') return 'the arguments are an object, and * stands for the elements of an array'
+  if (tokens.length > LIMITS.depth) return `a pointer of more than ${LIMITS.depth} tokens`
+  return tokens
+}
+
+interface MutableMap {
+  members: Map<string, MutableMap> | undefined
+  elements: MutableMap | undefined
+  mappings: CompiledMapping[]
+  text: boolean
+  demands: boolean
+  nullable: boolean
+}
+
+function emptyMap(): MutableMap {
+  return { members: undefined, elements: undefined, mappings: [], text: false, demands: false, nullable: true }
+}
+
+/** The tree of mappings that were checked to be pointers and not to contradict each other. */
+export function compileResourceMap(resources: readonly ResourceMapping[]): ResourceMap {
+  const root = emptyMap()
+  for (const mapping of resources) {
+    const tokens = mappingTokens(mapping.from)
+    if (typeof tokens === 'string') throw new TypeError(tokens)
+    let place = root
+    for (const token of tokens) {
+      place = step(place, token)
+      if (mapping.kind === 'text') continue
+      place.demands = true
+      if (!mapping.optional) place.nullable = false
+    }
+    if (mapping.kind === 'text') place.text = true
+    else place.mappings.push(compileMapping(mapping, tokens))
+  }
+  return root
+}
+
+function step(place: MutableMap, token: string): MutableMap {
+  if (token === '*') {
+    place.elements ??= emptyMap()
+    return place.elements
+  }
+  place.members ??= new Map()
+  let next = place.members.get(token)
+  if (next === undefined) {
+    next = emptyMap()
+    place.members.set(token, next)
+  }
+  return next
+}
+
+function compileMapping(mapping: ResourceMapping, tokens: readonly string[]): CompiledMapping {
+  return {
+    kind: mapping.kind,
+    access: mapping.access ?? 'read',
+    base: mapping.base === undefined ? undefined : { base: mapping.base },
+    from: tokens.includes('*') ? undefined : mapping.from,
+  }
+}
+
+/** Reads `args` by `map`. `args` is deep frozen plain data; what comes back is too, and shares what did not change. */
+export function extractResources(map: ResourceMap, args: JsonObject): Extraction {
+  const walk = new Walk()
+  const canonical = walk.object(args, map)
+  if (walk.fault !== undefined) return { ok: false, fault: walk.fault }
+  return { ok: true, args: canonical, resources: Object.freeze(walk.resources) }
+}
+
+class Walk {
+  readonly resources: Resource[] = []
+  fault: ExtractionFault | undefined
+  readonly #trail: (string | number)[] = []
+
+  /** `map` is what the mappings say about this object; `undefined` is nothing. */
+  object(value: JsonObject, map: ResourceMap | undefined): JsonObject {
+    let copy: Record<string, JsonValue> | undefined
+    const members = map?.members
+    for (const key of Object.keys(value)) {
+      const member = members?.get(key)
+      this.#trail.push(key)
+      // A tool can take a destination as the name of a property, where no mapping reaches.
+      if (member === undefined) this.#guard(key)
+      const before = value[key] as JsonValue
+      const after = this.#value(before, member)
+      this.#trail.pop()
+      if (this.fault !== undefined) return value
+      if (after !== before) {
+        copy ??= { ...value }
+        copy[key] = after
+      }
+    }
+    return copy === undefined ? value : Object.freeze(copy)
+  }
+
+  #array(value: readonly JsonValue[], map: ResourceMap | undefined): readonly JsonValue[] {
+    let copy: JsonValue[] | undefined
+    for (let index = 0; index < value.length; index++) {
+      this.#trail.push(index)
+      const before = value[index] as JsonValue
+      const after = this.#value(before, map?.members?.get(String(index)) ?? map?.elements)
+      this.#trail.pop()
+      if (this.fault !== undefined) return value
+      if (after !== before) {
+        copy ??= [...value]
+        copy[index] = after
+      }
+    }
+    return copy === undefined ? value : Object.freeze(copy)
+  }
+
+  #value(value: JsonValue, map: ResourceMap | undefined): JsonValue {
+    if (map === undefined) return this.#unmapped(value)
+    if (map.text) return value
+    if (typeof value === 'string') return this.#text(value, map)
+    if (value === null)
+      return map.nullable ? value : this.#mismatch(value, map, 'null, and the mapping is not optional')
+    if (Array.isArray(value)) {
+      if (map.elements !== undefined || map.members !== undefined) return this.#array(value, map)
+      return this.#mismatch(value, map, 'a list where a mapping expects text')
+    }
+    if (typeof value === 'object') {
+      if (map.members !== undefined) return this.object(value as JsonObject, map)
+      return this.#mismatch(value, map, 'an object where a mapping expects text or a list')
+    }
+    return this.#mismatch(value, map, `a ${typeof value} where a mapping expects something else`)
+  }
+
+  #unmapped(value: JsonValue): JsonValue {
+    if (typeof value === 'string') this.#guard(value)
+    else if (Array.isArray(value)) return this.#array(value, undefined)
+    else if (typeof value === 'object' && value !== null) return this.object(value as JsonObject, undefined)
+    return value
+  }
+
+  // A value of another type than a resource mapping expects is refused, not skipped: a tool that also takes
+  // {"0": "etc/x"} for a list would be given a path that nobody judged.
+  #mismatch(value: JsonValue, map: ResourceMap, reason: string): JsonValue {
+    return map.demands ? this.#refuse(value, reason) : this.#unmapped(value)
+  }
+
+  #text(value: string, map: ResourceMap): JsonValue {
+    if (map.mappings.length === 0) return this.#mismatch(value, map, 'text where a mapping expects a list or an object')
+    let canonical = value
+    for (const mapping of map.mappings) {
+      canonical = this.#read(value, mapping)
+      if (this.fault !== undefined) return value
+    }
+    return canonical
+  }
+
+  #read(value: string, mapping: CompiledMapping): string {
+    const from = mapping.from ?? formatPointer(this.#trail)
+    switch (mapping.kind) {
+      case 'url': {
+        const url = parseUrl(value)
+        if (!url.ok) return this.#refuse(value, url.reason)
+        this.#add({ kind: 'network', host: url.host, scheme: url.scheme, port: url.port, from })
+        return url.href
+      }
+      case 'host': {
+        const parsed = parseHost(value)
+        if (!parsed.ok) return this.#refuse(value, parsed.reason)
+        const { host, port } = parsed
+        this.#add(port === undefined ? { kind: 'network', host, from } : { kind: 'network', host, port, from })
+        if (port !== undefined) return `${formatHost(host)}:${port}`
+        return value.startsWith('[') ? formatHost(host) : host.text
+      }
+      case 'path': {
+        const parsed = parsePath(value, mapping.base)
+        if (!parsed.ok) return this.#refuse(value, parsed.reason)
+        this.#add({ kind: 'path', path: parsed.path, access: mapping.access, from })
+        return parsed.path
+      }
+      case 'binary': {
+        const parsed = parsePath(value)
+        if (!parsed.ok) return this.#refuse(value, parsed.reason)
+        this.#add({ kind: 'binary', path: parsed.path, from })
+        return parsed.path
+      }
+      case 'env':
+        if (value.length > LIMITS.nameLength || !ENV_NAME.test(value)) {
+          return this.#refuse(value, 'not the name of an environment variable')
+        }
+        this.#add({ kind: 'env', name: value, from })
+        return value
+      case 'text':
+        return value
+    }
+  }
+
+  #add(resource: Resource): void {
+    if (this.resources.length < LIMITS.resources) this.resources.push(Object.freeze(resource))
+    else this.#fail('arguments_too_large', `more than ${LIMITS.resources} resources in one call`)
+  }
+
+  #guard(text: string): void {
+    const looks = looksLikeDestination(text)
+    if (looks === undefined) return
+    const place = formatPointer(this.#trail.map((token) => (typeof token === 'number' ? '*' : token)))
+    const kind = looks === 'url' ? 'kind: url' : 'kind: path, access: read'
+    this.#fail('resource_unmapped', `${looks === 'url' ? 'a URL' : 'a path'} where the manifest maps none`, {
+      missing: `resources: [{ from: ${JSON.stringify(place)}, ${kind} }], or kind: text if it is only text`,
+    })
+  }
+
+  #refuse<T extends JsonValue>(value: T, reason: string): T {
+    this.#fail('resource_invalid', reason)
+    return value
+  }
+
+  #fail(code: ExtractionFault['code'], reason: string, extra: { readonly missing?: string } = {}): void {
+    this.fault ??= { code, pointer: formatPointer(this.#trail), reason, ...extra }
+  }
+}
