@@ -1,0 +1,317 @@
+// AgentPort: the gateway an executor calls from its node lifecycle hooks. This file and the six beside it join the rooms, and
+// nothing else does: agentport opens them, skills lets skills in, run and admission follow a graph, judge is the way of a
+// call, call is what the executor holds, house is what they share.
+
+import { NodeAdmission } from './admission.ts'
+import type { SkillBundle } from './attestation/bundle.ts'
+import { loadTrust, type Trust, trustFromValue } from './attestation/trust.ts'
+import { AttestationVerifier } from './attestation/verifier.ts'
+import { AuditLog, type AuditReceipt, type KeepSalt } from './audit/log.ts'
+import type { AuditSink } from './audit/sink.ts'
+import { type Clock, systemClock } from './core/clock.ts'
+import { type Config, type Environment, type Mode, resolveConfig } from './core/config.ts'
+import { randomHex } from './core/crypto.ts'
+import { deny } from './core/denial.ts'
+import { DeniedError } from './core/denied-error.ts'
+import type { SourceText } from './core/document.ts'
+import { AgentPortError } from './core/errors.ts'
+import type { JsonObject } from './core/json.ts'
+import { Notifications } from './core/notifications.ts'
+import { DocumentError } from './core/problem.ts'
+import { isName, printable } from './core/text.ts'
+import { TicketOffice } from './core/ticket.ts'
+import type { Verdict } from './core/verdict.ts'
+import type { Enforcer } from './enforcer/enforcer.ts'
+import { refusingEnforcer } from './enforcer/refusing.ts'
+import { type Graph, loadGraph, parseGraph, withFailureDefaults } from './halt/graph.ts'
+import { HaltPropagator } from './halt/propagator.ts'
+import { type AgentPortEvents, given, type House, type LoadedSkill, type SkillStatus } from './house.ts'
+import type { Manifest } from './manifest/manifest.ts'
+import { ManifestValidator } from './manifest/validator.ts'
+import { PolicyEngine } from './policy/engine.ts'
+import type { PolicySource } from './policy/load.ts'
+import { Run } from './run.ts'
+import { describeRejection, excessDenial, loadSkill, skillRecord, warmUp } from './skills.ts'
+
+export interface AgentPortOptions {
+  /** What the operator grants: one or more documents, or an engine made from them. */
+  readonly policy: PolicyEngine | PolicySource | readonly PolicySource[]
+  /** Skills that nodes may run. */
+  readonly skills: readonly SkillBundle[]
+  /**
+   * What becomes of a skill that does not verify, is malformed or asks for too much. `throw` (default): nothing opens.
+   * `report`: the gateway opens without it; it is listed in {@link AgentPort.skills} and its nodes are denied.
+   */
+  readonly rejectedSkills?: 'throw' | 'report'
+  /** Whose signatures count. Text with its file name, or a plain object with the keys of the file format. */
+  readonly trust: SourceText | object
+  /** Where records go. Without a working audit log nothing is allowed. */
+  readonly audit: AuditSink
+  /** Confines processes. Without one every confined spawn is refused. */
+  readonly enforcer?: Enforcer
+  /** Values of `${name}` in policies and manifests, e.g. the workspace directory. */
+  readonly variables?: Readonly<Record<string, string>>
+  readonly mode?: Mode
+  /** `observe` only: a policy that is evaluated and recorded beside the active one and decides nothing. */
+  readonly candidate?: PolicyEngine | PolicySource | readonly PolicySource[]
+  /** Milliseconds one decision may take, 1 to 100; default 50. Over it the call is denied. */
+  readonly timeoutMs?: number
+  readonly clock?: Clock
+  /** Read for AGENTPORT_ENFORCEMENT_MODE and AGENTPORT_TIMEOUT_MS; options win. Default: the process environment. */
+  readonly env?: Environment
+  /** Name of the audit log for its whole life, e.g. `example.com/agents/7`. */
+  readonly origin?: string
+  /** Keeps the salts of argument and result commitments outside of the log, so that they can be erased. */
+  readonly keepSalt?: KeepSalt
+}
+
+export interface RunOptions {
+  /** A graph as a camelCase object, the text of a graph file, or a parsed one. */
+  readonly graph: Graph | SourceText | object
+  /** On whose behalf the run acts; stands in every record of it. */
+  readonly principal: string
+  /** Unique among open runs; generated when absent. */
+  readonly id?: string
+}
+
+/** A tool that runs only through the gateway. Throws {@link DeniedError} when the call is not allowed. */
+export type GuardedTool<T> = (node: NodeAdmission, args: unknown) => Promise<T>
+
+export interface ToolContext {
+  readonly signal: AbortSignal
+  readonly verdict: Verdict
+}
+
+export class AgentPort {
+  readonly #house: House
+  readonly #halts: HaltPropagator
+  readonly #runs = new Map<string, Run>()
+  #closed = false
+
+  private constructor(house: House) {
+    this.#house = house
+    this.#halts = new HaltPropagator({ clock: house.clock })
+  }
+
+  /**
+   * Opens the gateway: compiles policies, verifies and checks every skill, opens the audit log.
+   *
+   * @throws DocumentError ERR_POLICY_INVALID, ERR_TRUST_INVALID with all problems and their places; AgentPortError
+   *   ERR_SKILL_REJECTED naming every rejected skill, ERR_CONFIG_INVALID, ERR_AUDIT_UNAVAILABLE; TypeError for a missing
+   *   policy, skills, trust or audit.
+   */
+  static async open(options: AgentPortOptions): Promise<AgentPort> {
+    if (typeof options !== 'object' || options === null) throw new TypeError('AgentPort.open() takes an options object')
+    for (const required of ['policy', 'skills', 'trust', 'audit'] as const) {
+      if (options[required] === undefined || options[required] === null) {
+        throw new TypeError(
+          `AgentPort.open() needs "${required}": absent means none, and nothing can be decided without it`,
+        )
+      }
+    }
+    const config = resolveConfig(options)
+    const clock = options.clock ?? systemClock
+    const variables = options.variables ?? {}
+    if ((config.mode === 'observe') !== (options.candidate !== undefined)) {
+      throw new AgentPortError(
+        'ERR_CONFIG_INVALID',
+        'mode "observe" and option "candidate" need each other: what is observed is a candidate policy',
+      )
+    }
+    const policy = asEngine(options.policy, variables)
+    const candidate = options.candidate === undefined ? undefined : asEngine(options.candidate, variables)
+    const verifier = new AttestationVerifier({ trust: asTrust(options.trust), clock })
+    const audit = AuditLog.open({
+      sink: options.audit,
+      clock,
+      ...given('origin', options.origin),
+      ...given('keepSalt', options.keepSalt),
+    })
+    await audit.append({
+      type: 'policy.loaded',
+      policy: policy.digest,
+      files: policy.files,
+      mode: config.mode,
+      ...(candidate === undefined ? {} : { candidate: candidate.digest }),
+    })
+    const skills = new Map<string, LoadedSkill>()
+    for (const bundle of options.skills) {
+      const skill = loadSkill(bundle, verifier, policy, new ManifestValidator({ variables }))
+      if (skills.has(skill.name)) throw new TypeError(`two skills are named "${printable(skill.name)}"`)
+      skills.set(skill.name, skill)
+      await audit.append(skillRecord(skill))
+    }
+    const rejected = [...skills.values()].filter((skill) => !skill.admitted)
+    if (rejected.length > 0 && (options.rejectedSkills ?? 'throw') === 'throw') {
+      await audit.close()
+      throw new AgentPortError('ERR_SKILL_REJECTED', rejected.map(describeRejection).join('\n'))
+    }
+    warmUp(policy, skills.values())
+    const enforcer = options.enforcer ?? refusingEnforcer
+    return new AgentPort({
+      config,
+      clock,
+      audit,
+      verifier,
+      tickets: new TicketOffice(clock),
+      enforcer,
+      skills,
+      notifications: new Notifications(),
+      policy,
+      candidate,
+    })
+  }
+
+  /** Every skill given to `open`, admitted or rejected with the reason. */
+  get skills(): readonly SkillStatus[] {
+    return [...this.#house.skills.values()]
+  }
+
+  get policyDigest(): string {
+    return this.#house.policy.digest
+  }
+
+  /** The mode and deadline in force. */
+  get config(): Config {
+    return this.#house.config
+  }
+
+  /**
+   * Opens a run over a graph.
+   *
+   * @throws DocumentError ERR_GRAPH_INVALID with all problems; AgentPortError ERR_STATE_INVALID, ERR_AUDIT_UNAVAILABLE.
+   */
+  async openRun(options: RunOptions): Promise<Run> {
+    if (this.#closed) throw new AgentPortError('ERR_STATE_INVALID', 'the gateway is closed')
+    const id = options.id ?? `run-${randomHex(8)}`
+    if (!isName(id)) throw new TypeError('a run id is made of ASCII letters, digits and _ . : -')
+    if (typeof options.principal !== 'string' || options.principal === '')
+      throw new TypeError('a run needs a principal')
+    if (this.#runs.has(id)) throw new AgentPortError('ERR_STATE_INVALID', `run "${id}" is already open`)
+    const graph = asGraph(options.graph)
+    for (const node of graph.nodes.values()) {
+      if (this.#house.skills.has(node.skill)) continue
+      throw new AgentPortError(
+        'ERR_GRAPH_INVALID',
+        `node "${node.name}" runs skill "${node.skill}", which was not given to AgentPort.open()`,
+      )
+    }
+    const scope = this.#halts.open(
+      id,
+      withFailureDefaults(graph, (skill) => this.#onFailureOf(skill)),
+    )
+    const run = new Run(this.#house, scope, options.principal, () => this.#runs.delete(id))
+    this.#runs.set(id, run)
+    try {
+      await this.#house.audit.append({
+        type: 'run.opened',
+        run: id,
+        graph: scope.graph.digest,
+        principal: printable(options.principal),
+        mode: this.#house.config.mode,
+        enforcement: this.#house.enforcer.name,
+        policy: this.#house.policy.digest,
+      })
+    } catch (error) {
+      this.#runs.delete(id)
+      scope.close()
+      throw error
+    }
+    return run
+  }
+
+  #onFailureOf(name: string): Manifest['onFailure'] {
+    const skill = this.#house.skills.get(name)
+    return skill?.admitted === true ? skill.manifest.onFailure : undefined
+  }
+
+  /**
+   * Wraps a tool so that it runs only inside an admitted node and only with judged arguments.
+   *
+   * @throws TypeError when `tool` is not a name or `execute` not a function.
+   */
+  guard<T>(tool: string, execute: (args: JsonObject, context: ToolContext) => Promise<T>): GuardedTool<T> {
+    if (!isName(tool)) throw new TypeError('guard() takes the name of a tool')
+    if (typeof execute !== 'function') throw new TypeError('guard() takes the function that runs the tool')
+    const house = this.#house
+    return async (node, args) => {
+      // Only an admission of this very gateway opens the tool: an object that merely has the methods could answer
+      // "allow" to everything.
+      if (!NodeAdmission.belongs(node, house)) {
+        throw new DeniedError(
+          deny('ticket_missing', 'a guarded tool was called outside an admitted node', { subject: { tool } }),
+        )
+      }
+      const call = await node.authorize({ tool, args })
+      if (call.decision !== 'allow') throw new DeniedError(call.denial)
+      let result: T
+      try {
+        result = await execute(call.args, { signal: call.signal, verdict: call.verdict })
+      } catch (error) {
+        await call.fail(error)
+        throw error
+      }
+      const settled = await call.settle(result)
+      if (!settled.accepted) throw new DeniedError(settled.denial)
+      return settled.value
+    }
+  }
+
+  /**
+   * Puts another policy set in force. Every ticket issued under the old one is revoked. When the new set does not load,
+   * or a skill that is in use no longer fits it, the old one stays and this throws.
+   */
+  async replacePolicy(
+    source: PolicyEngine | PolicySource | readonly PolicySource[],
+    variables: Readonly<Record<string, string>> = {},
+  ): Promise<void> {
+    const policy = asEngine(source, variables)
+    for (const skill of this.#house.skills.values()) {
+      if (!skill.admitted) continue
+      const denial = excessDenial(policy, skill.manifest)
+      if (denial !== undefined) throw new AgentPortError('ERR_MANIFEST_EXCESS', denial.detail)
+    }
+    await this.#house.audit.append({
+      type: 'policy.loaded',
+      policy: policy.digest,
+      files: policy.files,
+      mode: this.#house.config.mode,
+    })
+    this.#house.policy = policy
+  }
+
+  /** Withdraws a skill at once: its tokens stop to hold, and no node of it is admitted any more. */
+  async quarantine(skill: string, reason: string): Promise<void> {
+    this.#house.verifier.quarantine(skill, reason)
+    await this.#house.audit.append({ type: 'skill.quarantined', skill, reason: printable(reason) })
+  }
+
+  /** Tells about verdicts and halts. Listeners cannot change anything, and theirs to throw is theirs. */
+  on<Name extends 'verdict' | 'halt'>(name: Name, listener: (event: AgentPortEvents[Name]) => unknown): () => void {
+    return this.#house.notifications.on(name, listener)
+  }
+
+  /** Closes all open runs and the audit log; resolves with the log's last record, to be kept outside of it. */
+  async close(): Promise<AuditReceipt> {
+    this.#closed = true
+    for (const run of [...this.#runs.values()]) await run.close()
+    return this.#house.audit.close()
+  }
+}
+
+function asEngine(policy: AgentPortOptions['policy'], variables: Readonly<Record<string, string>>): PolicyEngine {
+  return policy instanceof PolicyEngine ? policy : PolicyEngine.from(policy, { variables })
+}
+
+function asTrust(trust: SourceText | object): Trust {
+  const loaded = 'text' in trust && 'file' in trust ? loadTrust(trust as SourceText) : trustFromValue(trust)
+  if (!loaded.ok) throw new DocumentError('ERR_TRUST_INVALID', loaded.problems)
+  return loaded.trust
+}
+
+function asGraph(graph: RunOptions['graph']): Graph {
+  if ('digest' in graph && 'locate' in graph) return graph as Graph
+  const parsed = 'text' in graph && 'file' in graph ? loadGraph(graph as SourceText) : parseGraph(graph)
+  if (!parsed.ok) throw new DocumentError('ERR_GRAPH_INVALID', parsed.problems)
+  return parsed.graph
+}

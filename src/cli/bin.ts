@@ -1,0 +1,14 @@
+#!/usr/bin/env node
+// The executable: the process around `run`.
+
+import { run } from './main.ts'
+
+process.exitCode = await run(process.argv.slice(2), {
+  out: (text) => {
+    process.stdout.write(`${text}\n`)
+  },
+  err: (text) => {
+    process.stderr.write(`${text}\n`)
+  },
+  color: process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined,
+})

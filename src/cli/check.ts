@@ -1,0 +1,137 @@
+// `agentport check`: do the documents hold together, each alone and with the others?
+
+import { basename, dirname } from 'node:path'
+
+import { loadTrust } from '../attestation/trust.ts'
+import { parseDocument, type SourceText } from '../core/document.ts'
+import { formatProblems, type Problem } from '../core/problem.ts'
+import { loadGraph } from '../halt/graph.ts'
+import { capabilitiesOf } from '../manifest/capabilities.ts'
+import type { Manifest } from '../manifest/manifest.ts'
+import { ManifestValidator } from '../manifest/validator.ts'
+import { PolicyEngine } from '../policy/engine.ts'
+import { type Command, type Output, readOptions, readPairs, UsageError } from './command.ts'
+import { type DocumentKind, findDocuments, type FoundDocument } from './documents.ts'
+
+const HELP = `Usage: agentport check <path>… [options]
+
+Checks policies, manifests, graphs and trust documents, and whether every manifest is inside what the policies permit.
+A directory is searched for files named policy.*, *.policy.*, manifest.*, claw.toml, graph.*, trust.* (.yaml .yml .json .toml).
+All policies found form one set.
+
+  --var name=value   value of \${name} in policies and manifests; repeatable
+  --strict           warnings count as problems
+  --json             one JSON object: { ok, documents, problems }
+
+Exit codes: 0 no problems, 1 problems, 2 nothing to check or unreadable.`
+
+interface Checked {
+  readonly documents: readonly { readonly kind: DocumentKind; readonly file: string }[]
+  readonly problems: readonly Problem[]
+}
+
+export const check: Command = {
+  name: 'check',
+  summary: 'validate policies, manifests, graphs and trust documents, and their fit together',
+  help: HELP,
+  run: async (args, output) => {
+    const { values, positionals } = readOptions(args, {
+      var: { type: 'string', multiple: true },
+      strict: { type: 'boolean' },
+      json: { type: 'boolean' },
+    })
+    if (positionals.length === 0) throw new UsageError('name the files or directories to check')
+    const found = findDocuments(positionals)
+    if (found.length === 0) throw new UsageError(`nothing in ${positionals.join(', ')} is named like a policy, manifest, graph or trust document`)
+    const checked = checkDocuments(found, readPairs(values['var'], 'var'))
+    const failed = checked.problems.some((problem) => problem.severity === 'error' || values['strict'] === true)
+    if (values['json'] === true) output.out(JSON.stringify({ ok: !failed, ...checked }, undefined, 2))
+    else report(checked, failed, output)
+    return failed ? 1 : 0
+  },
+}
+
+function checkDocuments(found: readonly FoundDocument[], variables: Readonly<Record<string, string>>): Checked {
+  const problems: Problem[] = []
+  const of = (kind: DocumentKind): readonly SourceText[] => found.filter((one) => one.kind === kind).map((one) => one.source)
+
+  const policies = of('policy')
+  const loaded = policies.length === 0 ? undefined : PolicyEngine.load(policies, { variables })
+  if (loaded?.ok === false) problems.push(...loaded.problems)
+  const engine = loaded?.ok === true ? loaded.engine : undefined
+  problems.push(...(engine?.warnings ?? []))
+
+  const validator = new ManifestValidator({ variables })
+  const skills = new Map<string, Manifest>()
+  for (const source of of('manifest')) {
+    const validated = validator.validate(source, skillNameFor(source))
+    if (!validated.ok) {
+      problems.push(...validated.problems)
+      continue
+    }
+    problems.push(...validated.warnings)
+    const { manifest } = validated
+    skills.set(manifest.skill, manifest)
+    if (engine !== undefined) problems.push(...excessProblems(engine, manifest, source))
+  }
+
+  for (const source of of('graph')) {
+    const parsed = loadGraph(source)
+    if (!parsed.ok) problems.push(...parsed.problems)
+    else if (skills.size > 0) problems.push(...graphProblems(source, parsed.graph.nodes.values(), skills))
+  }
+  for (const source of of('trust')) {
+    const trust = loadTrust(source)
+    problems.push(...(trust.ok ? trust.warnings : trust.problems))
+  }
+  return { documents: found.map(({ kind, source }) => ({ kind, file: source.file })), problems }
+}
+
+/** A manifest that does not name its skill is of the skill whose directory it lies in. */
+function skillNameFor(source: SourceText): { skill?: string } {
+  const parsed = parseDocument(source)
+  const value = parsed.ok ? parsed.document.value : undefined
+  const named = typeof value === 'object' && value !== null && Object.hasOwn(value, 'skill')
+  return named ? {} : { skill: basename(dirname(source.file)) }
+}
+
+function excessProblems(engine: PolicyEngine, manifest: Manifest, source: SourceText): readonly Problem[] {
+  const parsed = parseDocument(source)
+  if (!parsed.ok) return parsed.problems
+  return engine.excess(capabilitiesOf(manifest)).map(({ kind, text, pointer }) =>
+    parsed.document.problem('not_granted', pointer, `no policy permits skill "${manifest.skill}" this ${kind}: ${text}`, {
+      hint: 'add it to a permit, or take it out of the manifest',
+    }),
+  )
+}
+
+function graphProblems(
+  source: SourceText,
+  nodes: Iterable<{ readonly name: string; readonly skill: string; readonly toolScope: readonly string[] }>,
+  skills: ReadonlyMap<string, Manifest>,
+): readonly Problem[] {
+  const parsed = parseDocument(source)
+  if (!parsed.ok) return parsed.problems
+  const problems: Problem[] = []
+  for (const { name, skill, toolScope } of nodes) {
+    const manifest = skills.get(skill)
+    if (manifest === undefined) {
+      problems.push(parsed.document.problem('unknown_reference', `/nodes/${name}/skill`, `no manifest here is of skill "${skill}"`, { hint: `known skills: ${[...skills.keys()].join(', ')}` }))
+      continue
+    }
+    toolScope.forEach((tool, index) => {
+      if (manifest.tools.has(tool)) return
+      problems.push(parsed.document.problem('unknown_reference', `/nodes/${name}/tool_scope/${index}`, `skill "${skill}" declares no tool "${tool}"`, { hint: `its tools: ${[...manifest.tools.keys()].join(', ') || 'none'}` }))
+    })
+  }
+  return problems
+}
+
+function report({ documents, problems }: Checked, failed: boolean, output: Output): void {
+  if (problems.length > 0) output.err(`${formatProblems(problems)}\n`)
+  const counts = new Map<DocumentKind, number>()
+  for (const { kind } of documents) counts.set(kind, (counts.get(kind) ?? 0) + 1)
+  const what = [...counts].map(([kind, count]) => `${count} ${kind}${count === 1 ? '' : kind === 'policy' ? ' documents' : 's'}`).join(', ')
+  const errors = problems.filter((problem) => problem.severity === 'error').length
+  output.out(`${failed ? '✗' : '✓'} ${what}: ${errors} ${errors === 1 ? 'error' : 'errors'}, ${problems.length - errors} warnings`)
+}

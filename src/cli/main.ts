@@ -1,0 +1,56 @@
+// The `agentport` command: finds the subcommand, runs it, turns what it throws into one line and an exit code.
+// Exit codes: 0 all is well, 1 the thing checked is not, 2 the command could not be carried out.
+
+import { AgentPortError } from '../core/errors.ts'
+import { audit } from './audit.ts'
+import { check } from './check.ts'
+import { type Command, type Output, UsageError } from './command.ts'
+import { digest, keygen, sign } from './skills.ts'
+import { VERSION } from './version.ts'
+
+const COMMANDS: readonly Command[] = [check, audit, keygen, sign, digest]
+
+/** Runs the command line `args` (without node and script); resolves with the exit code. */
+export async function run(args: readonly string[], output: Output): Promise<number> {
+  const [name, ...rest] = args
+  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
+    const [topic] = rest
+    const command = COMMANDS.find((one) => one.name === topic)
+    output.out(command === undefined ? help() : command.help)
+    return name === undefined ? 2 : 0
+  }
+  if (name === '--version' || name === '-v') {
+    output.out(VERSION)
+    return 0
+  }
+  const command = COMMANDS.find((one) => one.name === name)
+  if (command === undefined) {
+    output.err(`agentport: there is no command "${name}"; it is one of ${COMMANDS.map((one) => one.name).join(', ')}`)
+    return 2
+  }
+  if (rest.includes('--help') || rest.includes('-h')) {
+    output.out(command.help)
+    return 0
+  }
+  try {
+    return await command.run(rest, output)
+  } catch (error) {
+    if (error instanceof UsageError) output.err(`agentport ${name}: ${error.message}\nSee: agentport ${name} --help`)
+    else if (error instanceof AgentPortError) output.err(`agentport ${name}: ${error.code}: ${error.message}`)
+    else output.err(`agentport ${name}: ${error instanceof Error ? error.message : String(error)}`)
+    return 2
+  }
+}
+
+function help(): string {
+  const width = Math.max(...COMMANDS.map((command) => command.name.length))
+  return [
+    'agentport: the security gateway inside an agent executor',
+    '',
+    'Usage: agentport <command> [options]',
+    '',
+    ...COMMANDS.map((command) => `  ${command.name.padEnd(width)}  ${command.summary}`),
+    '',
+    'agentport <command> --help tells more. Exit codes: 0 well, 1 problems found, 2 could not run.',
+  ].join('\n')
+}

@@ -1,0 +1,80 @@
+// The public surface. Reads as a table of contents; nothing is defined here.
+
+// The gateway
+export { NodeAdmission, type NodeEnd } from './admission.ts'
+export { AgentPort, type AgentPortOptions, type GuardedTool, type RunOptions, type ToolContext } from './agentport.ts'
+// Attestation: who vouches for the code
+export type { SkillBundle, SkillFile } from './attestation/bundle.ts'
+export type { AttestationToken, IssuedToken, TokenBinding, TokenUse } from './attestation/token.ts'
+export { type LoadedTrust, loadTrust, type Trust, trustFromValue } from './attestation/trust.ts'
+export {
+  type Attestation,
+  AttestationVerifier,
+  type AttestationVerifierOptions,
+  type Verified,
+} from './attestation/verifier.ts'
+// Audit: what happened, provably
+export type { AuditHead } from './audit/chain.ts'
+export { type Commitment, commitArguments, commitmentMatches } from './audit/commit.ts'
+export { AUDIT_EVENTS, type AuditEvent, type AuditEventType, denialFields } from './audit/event.ts'
+export type { AuditFault } from './audit/fault.ts'
+export { AUDIT_FIELDS } from './audit/field.ts'
+export { AuditLog, type AuditLogOptions, type AuditReceipt, type KeepSalt } from './audit/log.ts'
+export { type AuditSink, type MemorySink, memorySink } from './audit/sink.ts'
+export { type AuditVerification, AuditVerifier, verifyAuditLog } from './audit/verify.ts'
+export type { AllowedCall, Call, CallRequest, RefusedCall } from './call.ts'
+// Core: words used everywhere
+export { type Clock, systemClock } from './core/clock.ts'
+export type { Config, Mode } from './core/config.ts'
+export {
+  DENIALS,
+  type Denial,
+  type DenialCode,
+  type DenialLayer,
+  type DenialSubject,
+  type Recoverable,
+  type RuleRef,
+} from './core/denial.ts'
+export { DeniedError } from './core/denied-error.ts'
+export type { SourceText } from './core/document.ts'
+export { AgentPortError, ERROR_CODES, type ErrorCode } from './core/errors.ts'
+export type { JsonObject, JsonValue } from './core/json.ts'
+export { DocumentError, formatProblems, PROBLEM_CODES, type Problem, type ProblemCode } from './core/problem.ts'
+export { renderForAudit, renderForModel, renderForOperator } from './core/render.ts'
+export { describeResource, type Resource } from './core/resource.ts'
+export type { Decision, Settlement, Verdict } from './core/verdict.ts'
+// Enforcer: the port to the kernel
+export { type Command, checkCommand } from './enforcer/command.ts'
+export type {
+  Capabilities as EnforcerCapabilities,
+  ConfinedProcess,
+  Confinement,
+  Enforcer,
+  EnforcerEvent,
+  ExitStatus,
+  KillReport,
+} from './enforcer/enforcer.ts'
+export { EventQueue } from './enforcer/event-queue.ts'
+export { FEATURES, type Feature, type Requirement, type Requirements } from './enforcer/feature.ts'
+export { compileProfile, type Profile } from './enforcer/profile.ts'
+export { refusingEnforcer } from './enforcer/refusing.ts'
+export { assertRequirements, type EnforcementReport } from './enforcer/report.ts'
+// Halt: how a stop travels
+export { type HaltCause, HaltError, type HaltRequest } from './halt/cause.ts'
+export type { HaltChange } from './halt/changes.ts'
+export { type Graph, type GraphNode, loadGraph, type ParsedGraph, parseGraph } from './halt/graph.ts'
+export { HaltPropagator } from './halt/propagator.ts'
+export type { HaltReport, NodeSummary, RunSummary } from './halt/report.ts'
+export type { Admission, HaltScope, Settled } from './halt/scope.ts'
+export type { MissingInput, NodeOutcome, NodeState } from './halt/state.ts'
+export type { AgentPortEvents, SkillStatus } from './house.ts'
+// Manifest: what a skill says it needs
+export { type BoundCall, bindCall } from './manifest/bind.ts'
+export { type Capabilities, capabilitiesOf } from './manifest/capabilities.ts'
+export type { Manifest, ToolBinding } from './manifest/manifest.ts'
+export { ManifestValidator } from './manifest/validator.ts'
+// Policy: what the operator grants
+export { PolicyEngine, type PolicyEngineOptions, type PolicyRequest, type PolicyVerdict } from './policy/engine.ts'
+export type { Excess } from './policy/fit.ts'
+export type { PolicySource } from './policy/load.ts'
+export { Run } from './run.ts'

@@ -1,0 +1,97 @@
+// A skill on its way in: attested, well-formed, inside what the policy grants. The first of these it is not rejects it.
+
+import type { SkillBundle } from './attestation/bundle.ts'
+import type { AttestationVerifier } from './attestation/verifier.ts'
+import { commitArguments } from './audit/commit.ts'
+import { type AuditEvent, denialFields } from './audit/event.ts'
+import { canonicalJson } from './core/canonical.ts'
+import { type Denial, deny } from './core/denial.ts'
+import type { JsonObject } from './core/json.ts'
+import { copyPlain } from './core/plain.ts'
+import { formatProblems, type Problem } from './core/problem.ts'
+import { renderForOperator } from './core/render.ts'
+import { printable } from './core/text.ts'
+import { given, type LoadedSkill } from './house.ts'
+import { bindCall } from './manifest/bind.ts'
+import { capabilitiesOf } from './manifest/capabilities.ts'
+import type { Manifest } from './manifest/manifest.ts'
+import type { ManifestValidator } from './manifest/validator.ts'
+import type { PolicyEngine } from './policy/engine.ts'
+
+export function loadSkill(
+  bundle: SkillBundle,
+  verifier: AttestationVerifier,
+  policy: PolicyEngine,
+  validator: ManifestValidator,
+): LoadedSkill {
+  const { name } = bundle
+  const rejected = (denial: Denial, problems: readonly Problem[] = []): LoadedSkill => ({
+    name,
+    admitted: false,
+    bundle,
+    denial: { ...denial, subject: { ...denial.subject, skill: name } },
+    problems,
+  })
+  const verified = verifier.verify(bundle)
+  if (!verified.ok) return rejected(verified.denial)
+  const validated = validator.validate(bundle.manifest, { skill: name })
+  if (!validated.ok) return rejected(deny('manifest_invalid', summarise(validated.problems)), validated.problems)
+  const excess = excessDenial(policy, validated.manifest)
+  if (excess !== undefined) return rejected(excess)
+  return { name, admitted: true, bundle, attestation: verified.attestation, manifest: validated.manifest }
+}
+
+/** The first error on one line, and how many there are; all of them stand in {@link SkillStatus}. */
+function summarise(problems: readonly Problem[]): string {
+  const errors = problems.filter((problem) => problem.severity === 'error')
+  const [first] = errors
+  if (first === undefined) return 'the manifest does not hold together'
+  const more = errors.length === 1 ? '' : ` (and ${errors.length - 1} more)`
+  return `${first.file}:${first.line}:${first.column}: ${first.message}${more}`
+}
+
+export function describeRejection(skill: LoadedSkill): string {
+  if (skill.admitted) return skill.name
+  return skill.problems.length > 0 ? formatProblems(skill.problems) : renderForOperator(skill.denial)
+}
+
+/**
+ * Runs each step of judging once, so that the first real call does not pay for the compilation of the code and fall to
+ * the deadline. What it answers is thrown away.
+ */
+export function warmUp(policy: PolicyEngine, skills: Iterable<LoadedSkill>): void {
+  for (const skill of skills) {
+    if (!skill.admitted) continue
+    for (const tool of skill.manifest.tools.keys()) {
+      const copied = copyPlain({ warm: 'up', url: 'https://localhost/', path: '/tmp' })
+      const args = copied.ok ? (copied.value as JsonObject) : {}
+      bindCall(skill.manifest, tool, args)
+      policy.evaluate({ node: 'warm-up', skill: skill.name, tool, args, resources: [] })
+      commitArguments(canonicalJson(args))
+    }
+  }
+}
+
+export function excessDenial(policy: PolicyEngine, manifest: Manifest): Denial | undefined {
+  const excess = policy.excess(capabilitiesOf(manifest))
+  if (excess.length === 0) return undefined
+  const list = excess.map(({ kind, text, pointer }) => {
+    const { line, column } = manifest.locate(pointer)
+    return `${kind} ${text} (${manifest.file}:${line}:${column})`
+  })
+  return deny('manifest_excess', `skill "${manifest.skill}" asks for what no policy grants: ${list.join(', ')}`)
+}
+
+export function skillRecord(skill: LoadedSkill): AuditEvent {
+  if (!skill.admitted) return { type: 'skill.rejected', skill: printable(skill.name), ...denialFields(skill.denial) }
+  const { attestation, manifest } = skill
+  return {
+    type: 'skill.admitted',
+    skill: skill.name,
+    digest: attestation.digest,
+    method: attestation.method,
+    manifest: manifest.digest,
+    ...given('version', attestation.version),
+    ...given('publisher', attestation.publisher),
+  }
+}

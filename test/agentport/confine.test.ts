@@ -1,0 +1,68 @@
+// Processes: what the facade asks of an enforcer, and that without one nothing starts.
+
+import { describe, expect, test } from 'vitest'
+
+import type { Confinement, Enforcer, Profile } from '../../src/index.ts'
+import { unsafeNullEnforcer } from '../../src/testing/index.ts'
+import { GRAPH, openNode, POLICY } from './fixture.ts'
+
+function recorder(): { enforcer: Enforcer; opened: { profile: Profile; signal: AbortSignal | undefined }[] } {
+  const opened: { profile: Profile; signal: AbortSignal | undefined }[] = []
+  const enforcer: Enforcer = {
+    name: 'recorder',
+    probe: () => Promise.reject(new Error('not asked')),
+    open: (profile, options) => {
+      opened.push({ profile, signal: options?.signal })
+      return Promise.resolve({} as Confinement)
+    },
+  }
+  return { enforcer, opened }
+}
+
+describe('confine', () => {
+  test('without an enforcer every confinement is refused, and the record says which enforcer was there', async () => {
+    const { node, audit } = await openNode()
+    await expect(node.confine('read_file')).rejects.toMatchObject({ code: 'ERR_ENFORCEMENT_UNAVAILABLE' })
+    expect(audit.lines.map((line) => JSON.parse(line)).find(({ type }) => type === 'run.opened')).toMatchObject({ enforcement: 'refusing' })
+  })
+
+  test('the null enforcer refuses too, as long as anything is required', async () => {
+    const { node } = await openNode({ enforcer: unsafeNullEnforcer })
+    await expect(node.confine('read_file')).rejects.toMatchObject({ code: 'ERR_ENFORCEMENT_UNAVAILABLE' })
+  })
+
+  test('the profile is manifest ∩ policy for this tool, with holes where the policy forbids or asks', async () => {
+    const { enforcer, opened } = recorder()
+    const { run, node } = await openNode({ enforcer })
+    await node.confine('read_file')
+    await node.confine('http_get')
+    const [reading, fetching] = opened
+    expect(reading?.profile.read.map(({ value }) => value.text)).toEqual(['/srv/data/**'])
+    expect(reading?.profile.denied.read.map(({ value }) => value.text)).toEqual(['/srv/data/secret/**'])
+    expect(reading?.profile.egress).toEqual([])
+    expect(fetching?.profile.egress.map(({ value }) => value.text)).toEqual(['api.example.com'])
+    expect(fetching?.profile.read).toEqual([])
+    await run.halt({ reason: 'stop' })
+    expect(opened.every(({ signal }) => signal?.aborted === true)).toBe(true)
+  })
+
+  test('a permit that depends on arguments grants a process nothing', async () => {
+    const { enforcer, opened } = recorder()
+    const policy = { file: 'p.yaml', text: POLICY.replace('tools: [read_file]\n    paths', 'tools: [read_file]\n    args: { /path: { equals: /srv/data/a } }\n    paths') }
+    const { node } = await openNode({ enforcer, policy })
+    await node.confine('read_file')
+    expect(opened[0]?.profile.read).toEqual([])
+  })
+
+  test('not for a tool out of scope, a node that ended, or a run that halted', async () => {
+    const { enforcer, opened } = recorder()
+    const { run, node } = await openNode({ enforcer }, { nodes: { ...GRAPH.nodes, fetch: { skill: 'web', toolScope: ['ping'] } } })
+    await expect(node.confine('read_file')).rejects.toMatchObject({ denial: { code: 'tool_out_of_scope' } })
+    await node.complete()
+    await expect(node.confine('ping')).rejects.toMatchObject({ denial: { code: 'ticket_revoked' } })
+    const aside = await run.admit('aside')
+    await run.halt({ reason: 'stop' })
+    await expect(aside.confine('ping')).rejects.toMatchObject({ denial: { code: 'run_halted' } })
+    expect(opened).toEqual([])
+  })
+})
