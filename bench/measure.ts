@@ -1,0 +1,137 @@
+// One cell of the table: one engine, one size, one variant, alone in its process so that heaps and JITs do not mix.
+
+import type { LoadEngine } from './engine.ts'
+import { loadAgentPort } from './engines/agentport.ts'
+import { loadCasbin } from './engines/casbin.ts'
+import { loadCasl } from './engines/casl.ts'
+import { loadCedar } from './engines/cedar.ts'
+import { allows, checkWorkload, makeWorkload, type Variant, type WorkloadRequest } from './workload.ts'
+
+export const ENGINES: Readonly<Record<string, LoadEngine>> = {
+  agentport: loadAgentPort,
+  casl: loadCasl,
+  casbin: loadCasbin,
+  cedar: loadCedar,
+}
+
+export interface Cell {
+  readonly engine: string
+  readonly size: number
+  readonly variant: Variant
+  readonly loadMs: number
+  /** What the loaded engine keeps: JavaScript heap, and resident memory, which counts WebAssembly too. */
+  readonly heapMb: number
+  readonly rssMb: number
+  /** Requests whose verdict was compared with the brute-force reference, and how many differed. */
+  readonly checked: number
+  readonly mismatches: number
+  /** Per second of processor time, which a busy machine disturbs less than wall time. */
+  readonly decisionsPerCpuSecond: number
+  readonly p50Micros: number
+  readonly p99Micros: number
+  readonly samples: number
+}
+
+const MAX_SAMPLES = 400_000
+const BATCH = 16
+
+export async function measureCell(engineName: string, size: number, variant: Variant, budgetMs: number): Promise<Cell> {
+  const load = ENGINES[engineName]
+  if (load === undefined) throw new TypeError(`no engine "${engineName}"`)
+  const workload = makeWorkload(size, variant)
+  checkWorkload(workload, size, variant)
+  const { rules, reqs } = workload
+
+  const before = memory()
+  const started = performance.now()
+  const engine = await load(rules)
+  const loadMs = performance.now() - started
+  const after = memory()
+
+  const expected = reqs.map((request) => allows(rules, request))
+  let checked = 0
+  let mismatches = 0
+  const checkUntil = performance.now() + 2 * budgetMs
+  for (const [index, request] of reqs.entries()) {
+    if (engine.allows(engine.answer(request)) !== expected[index]) mismatches++
+    checked++
+    if (performance.now() > checkUntil) break
+  }
+
+  const next = cycle(reqs)
+  const warmUntil = performance.now() + budgetMs / 4
+  while (performance.now() < warmUntil) for (let call = 0; call < BATCH; call++) keep(engine.answer(next()))
+
+  const cpu = process.cpuUsage()
+  const until = performance.now() + budgetMs
+  let calls = 0
+  do {
+    for (let call = 0; call < BATCH; call++) keep(engine.answer(next()))
+    calls += BATCH
+  } while (performance.now() < until)
+  const { user, system } = process.cpuUsage(cpu)
+
+  const latencies = timeEach(() => keep(engine.answer(next())), budgetMs)
+  return {
+    engine: engineName,
+    size,
+    variant,
+    loadMs,
+    heapMb: (after.heapUsed - before.heapUsed) / 1e6,
+    rssMb: (after.rss - before.rss) / 1e6,
+    checked,
+    mismatches,
+    decisionsPerCpuSecond: calls / ((user + system) / 1e6),
+    p50Micros: percentile(latencies, 0.5),
+    p99Micros: percentile(latencies, 0.99),
+    samples: latencies.length,
+  }
+}
+
+/** Microseconds of single calls, sorted, over `budgetMs`; the clock itself adds about 0.05 µs to each. */
+export function timeEach(call: () => void, budgetMs: number): Float64Array {
+  const samples = new Float64Array(MAX_SAMPLES)
+  let count = 0
+  const until = performance.now() + budgetMs
+  while (count < MAX_SAMPLES && performance.now() < until) {
+    for (let index = 0; index < BATCH && count < MAX_SAMPLES; index++) {
+      const start = process.hrtime.bigint()
+      call()
+      samples[count++] = Number(process.hrtime.bigint() - start) / 1000
+    }
+  }
+  return samples.subarray(0, count).sort()
+}
+
+export function percentile(sorted: Float64Array, share: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN
+}
+
+let kept: unknown
+
+/** Holds on to an answer, so that the compiler cannot drop the work that made it. */
+function keep(answer: unknown): void {
+  kept = answer
+}
+
+/** The last answer that was kept. */
+export function lastKept(): unknown {
+  return kept
+}
+
+function cycle(requests: readonly WorkloadRequest[]): () => WorkloadRequest {
+  let index = 0
+  return () => {
+    const request = requests[index] as WorkloadRequest
+    index = index + 1 === requests.length ? 0 : index + 1
+    return request
+  }
+}
+
+function memory(): NodeJS.MemoryUsage {
+  const { gc } = globalThis as { gc?: () => void }
+  if (gc === undefined) throw new Error('run with node --expose-gc')
+  gc()
+  gc()
+  return process.memoryUsage()
+}
