@@ -7,7 +7,12 @@ import { percentile } from './measure.ts'
 
 export interface AuthorizeResult {
   readonly rules: number
-  readonly calls: readonly { readonly name: string; readonly p50Micros: number; readonly p99Micros: number; readonly samples: number }[]
+  readonly calls: readonly {
+    readonly name: string
+    readonly p50Micros: number
+    readonly p99Micros: number
+    readonly samples: number
+  }[]
 }
 
 const SITES = 20
@@ -60,7 +65,11 @@ export async function measureAuthorize(budgetMs: number): Promise<AuthorizeResul
     if (call.decision === 'allow') await call.settle('ok')
   }
   const results = []
-  for (const [name, call] of Object.entries({ 'authorize, allowed': allowed, 'authorize, denied': denied, 'authorize and settle': settled })) {
+  for (const [name, call] of Object.entries({
+    'authorize, allowed': allowed,
+    'authorize, denied': denied,
+    'authorize and settle': settled,
+  })) {
     for (let round = 0; round < WARM_UP; round++) await call()
     const times = await timeEach(call, budgetMs)
     results.push({ name, p50Micros: percentile(times, 0.5), p99Micros: percentile(times, 0.99), samples: times.length })

@@ -49,16 +49,23 @@ function parent(): void {
   const engines = [...new Set(['agentport', ...options.engines.split(',')])].map((name) =>
     oneOf(Object.keys(ENGINES), name, '--engines'),
   )
-  const tasks = variants.flatMap((variant) => sizes.flatMap((size) => engines.map((engine) => `cell ${engine} ${size} ${variant}`)))
+  const tasks = variants.flatMap((variant) =>
+    sizes.flatMap((size) => engines.map((engine) => `cell ${engine} ${size} ${variant}`)),
+  )
   const total = tasks.length + 2
   const cells = tasks.map((task, index) => ask<Cell>(task, `${index + 1}/${total}`))
   const load = ask<LoadPhases>(`load ${Math.max(...sizes)}`, `${total - 1}/${total}`)
   const authorize = ask<AuthorizeResult>('authorize', `${total}/${total}`)
   process.stderr.write('\r\u001b[K')
 
-  if (options.json) console.log(JSON.stringify({ node: process.version, budgetMs: budget, cells, load, authorize }, null, 2))
+  if (options.json)
+    console.log(JSON.stringify({ node: process.version, budgetMs: budget, cells, load, authorize }, null, 2))
   else {
-    for (const variant of variants) printDecisions(variant, cells.filter((cell) => cell.variant === variant))
+    for (const variant of variants)
+      printDecisions(
+        variant,
+        cells.filter((cell) => cell.variant === variant),
+      )
     printLoad(load)
     printAuthorize(authorize)
   }

@@ -5,7 +5,18 @@ import type { LoadPhases } from './load.ts'
 import type { Cell } from './measure.ts'
 import type { Variant } from './workload.ts'
 
-const HEADER = ['rules', 'engine', 'p50', 'p99', 'decisions/CPU-s', 'slower ×', 'load', 'heap', 'RSS', 'checked'] as const
+const HEADER = [
+  'rules',
+  'engine',
+  'p50',
+  'p99',
+  'decisions/CPU-s',
+  'slower ×',
+  'load',
+  'heap',
+  'RSS',
+  'checked',
+] as const
 
 export function printDecisions(variant: Variant, cells: readonly Cell[]): void {
   console.log(`\nPolicy decisions, ${variant}: latency per call, throughput, and p50 against agentport's`)
@@ -31,7 +42,9 @@ export function printDecisions(variant: Variant, cells: readonly Cell[]): void {
     const last = own.at(-1)
     if (first === undefined || last === undefined || first === last) continue
     const growth = ratio(last.p50Micros / first.p50Micros)
-    console.log(`${engine}: p50 grows ${growth} from ${first.size.toLocaleString('en')} to ${last.size.toLocaleString('en')} rules`)
+    console.log(
+      `${engine}: p50 grows ${growth} from ${first.size.toLocaleString('en')} to ${last.size.toLocaleString('en')} rules`,
+    )
   }
 }
 
@@ -52,7 +65,12 @@ export function printAuthorize(result: AuthorizeResult): void {
   console.log(`\nWhole call: authorize() with ${result.rules} rules and the audit record in memory`)
   printTable(
     ['call', 'p50', 'p99', 'calls'],
-    result.calls.map((call) => [call.name, micros(call.p50Micros), micros(call.p99Micros), call.samples.toLocaleString('en')]),
+    result.calls.map((call) => [
+      call.name,
+      micros(call.p50Micros),
+      micros(call.p99Micros),
+      call.samples.toLocaleString('en'),
+    ]),
   )
 }
 
@@ -60,7 +78,9 @@ function printTable(header: readonly string[], rows: readonly (readonly string[]
   const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)))
   const line = (cells: readonly string[]): string =>
     cells
-      .map((cell, column) => (column === 1 && header[1] === 'engine' ? cell.padEnd(widths[column] ?? 0) : pad(cell, column, widths)))
+      .map((cell, column) =>
+        column === 1 && header[1] === 'engine' ? cell.padEnd(widths[column] ?? 0) : pad(cell, column, widths),
+      )
       .join('  ')
       .trimEnd()
   console.log(line(header))

@@ -123,7 +123,18 @@ export function makeWorkload(size: number, variant: Variant): Workload {
     const bytes = below(rule.maxBytes)
     const method = oneOf(rule.methods)
     const { role, tool, kind, pattern } = rule
-    const request: WorkloadRequest = { node, role, tool, kind, host: '', path: '', ip: '0.0.0.0', ipNum: 0, bytes, method }
+    const request: WorkloadRequest = {
+      node,
+      role,
+      tool,
+      kind,
+      host: '',
+      path: '',
+      ip: '0.0.0.0',
+      ipNum: 0,
+      bytes,
+      method,
+    }
     if (kind === 'host') request.host = pattern.startsWith('*.') ? `h${below(100)}${pattern.slice(1)}` : pattern
     else if (kind === 'path') request.path = `${pattern.slice(0, -2)}d${below(50)}/f${below(500)}.txt`
     else {

@@ -8,7 +8,7 @@ import { copyPlain } from './core/plain.ts'
 import type { Resource } from './core/resource.ts'
 import { isName } from './core/text.ts'
 import { given, type House } from './house.ts'
-import { bindCall } from './manifest/bind.ts'
+import { bindCopied } from './manifest/bind.ts'
 import type { Manifest } from './manifest/manifest.ts'
 import type { PolicyVerdict } from './policy/engine.ts'
 
@@ -62,7 +62,7 @@ export function judge(house: House, caller: Caller, tool: string, request: unkno
     return refusal(tool, deny(copied.code, copied.detail, { subject: { ...subject, argument: copied.pointer } }))
   if (!isObject(copied.value))
     return refusal(tool, deny('arguments_invalid', 'the arguments are not an object', { subject }))
-  const bound = bindCall(manifest, tool, copied.value)
+  const bound = bindCopied(manifest, tool, copied.value)
   if (!bound.ok) {
     return {
       ...refusal(tool, { ...bound.denial, subject: { ...subject, ...bound.denial.subject } }),

@@ -12,7 +12,7 @@ import { formatProblems, type Problem } from './core/problem.ts'
 import { renderForOperator } from './core/render.ts'
 import { printable } from './core/text.ts'
 import { given, type LoadedSkill } from './house.ts'
-import { bindCall } from './manifest/bind.ts'
+import { bindCopied } from './manifest/bind.ts'
 import { capabilitiesOf } from './manifest/capabilities.ts'
 import type { Manifest } from './manifest/manifest.ts'
 import type { ManifestValidator } from './manifest/validator.ts'
@@ -65,7 +65,7 @@ export function warmUp(policy: PolicyEngine, skills: Iterable<LoadedSkill>): voi
     for (const tool of skill.manifest.tools.keys()) {
       const copied = copyPlain({ warm: 'up', url: 'https://localhost/', path: '/tmp' })
       const args = copied.ok ? (copied.value as JsonObject) : {}
-      bindCall(skill.manifest, tool, args)
+      bindCopied(skill.manifest, tool, args)
       policy.evaluate({ node: 'warm-up', skill: skill.name, tool, args, resources: [] })
       commitArguments(canonicalJson(args))
     }

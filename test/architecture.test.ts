@@ -27,7 +27,9 @@ const imports: readonly Import[] = files.flatMap((file) =>
   ts.preProcessFile(readFileSync(join(src, file), 'utf8'), true, true).importedFiles.map(({ fileName }) => ({
     from: file,
     specifier: fileName,
-    target: fileName.startsWith('.') ? relative(src, resolve(src, file, '..', fileName)).replaceAll('\\', '/') : undefined,
+    target: fileName.startsWith('.')
+      ? relative(src, resolve(src, file, '..', fileName)).replaceAll('\\', '/')
+      : undefined,
   })),
 )
 
@@ -65,15 +67,27 @@ describe('the rooms', () => {
   })
 
   test('every room is one the design names', () => {
-    expect([...new Set(files.map(room))].filter((name) => !['', 'core', ...PURE, ...WITH_NODE].includes(name))).toEqual([])
+    expect([...new Set(files.map(room))].filter((name) => !['', 'core', ...PURE, ...WITH_NODE].includes(name))).toEqual(
+      [],
+    )
   })
 
   test('core imports no other room', () => {
-    expect(crossing((file) => room(file) === 'core', () => false)).toEqual([])
+    expect(
+      crossing(
+        (file) => room(file) === 'core',
+        () => false,
+      ),
+    ).toEqual([])
   })
 
   test.each(PURE)('%s imports core only', (name) => {
-    expect(crossing((file) => room(file) === name, (target) => room(target) === 'core')).toEqual([])
+    expect(
+      crossing(
+        (file) => room(file) === name,
+        (target) => room(target) === 'core',
+      ),
+    ).toEqual([])
   })
 
   test('the facade alone joins the rooms; index.ts only re-exports', () => {
@@ -91,7 +105,9 @@ describe('the rooms', () => {
   })
 
   test('node: is imported only where it may be', () => {
-    expect(imports.filter(({ from, specifier }) => specifier.startsWith('node:') && !WITH_NODE.includes(room(from)))).toEqual([])
+    expect(
+      imports.filter(({ from, specifier }) => specifier.startsWith('node:') && !WITH_NODE.includes(room(from))),
+    ).toEqual([])
   })
 
   test('each third-party package is imported by exactly the file that knows it', () => {
@@ -101,9 +117,13 @@ describe('the rooms', () => {
       const name = packageOf(specifier)
       found.set(name, (found.get(name) ?? new Set()).add(from))
     }
-    const actual = Object.fromEntries([...found].map(([name, from]) => [name, [...from].sort()] as const).sort(([a], [b]) => (a < b ? -1 : 1)))
+    const actual = Object.fromEntries(
+      [...found].map(([name, from]) => [name, [...from].sort()] as const).sort(([a], [b]) => (a < b ? -1 : 1)),
+    )
     expect(actual).toEqual(PACKAGES)
-    const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { dependencies: Record<string, string> }
+    const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+      dependencies: Record<string, string>
+    }
     // tweetnacl is bundled into the package and so is no dependency of it.
     expect([...Object.keys(dependencies), 'tweetnacl'].sort()).toEqual(Object.keys(PACKAGES).sort())
   })
@@ -118,20 +138,41 @@ describe('the rooms', () => {
   })
 
   function crossing(from: (file: string) => boolean, allowed: (target: string) => boolean): readonly Import[] {
-    return imports.filter((one) => from(one.from) && one.target !== undefined && room(one.target) !== room(one.from) && !allowed(one.target))
+    return imports.filter(
+      (one) =>
+        from(one.from) && one.target !== undefined && room(one.target) !== room(one.from) && !allowed(one.target),
+    )
   }
 })
 
 describe('the bundle', () => {
   // As tsup builds it: dependencies stay imports, tweetnacl is inside.
   const dist = async (entry: string): Promise<string> => {
-    const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { dependencies: Record<string, string> }
-    const result = await build({ entryPoints: [join(src, entry)], bundle: true, platform: 'node', format: 'esm', write: false, external: Object.keys(dependencies), plugins: [withoutRequiredCrypto] })
+    const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+      dependencies: Record<string, string>
+    }
+    const result = await build({
+      entryPoints: [join(src, entry)],
+      bundle: true,
+      platform: 'node',
+      format: 'esm',
+      write: false,
+      external: Object.keys(dependencies),
+      plugins: [withoutRequiredCrypto],
+    })
     return result.outputFiles[0]?.text ?? ''
   }
   const bundle = async (entry: string): Promise<string> => {
     const stdin = { contents: await dist(entry), resolveDir: root, loader: 'js' as const }
-    const result = await build({ stdin, bundle: true, platform: 'neutral', mainFields: ['module', 'main'], format: 'esm', write: false, logLevel: 'silent' })
+    const result = await build({
+      stdin,
+      bundle: true,
+      platform: 'neutral',
+      mainFields: ['module', 'main'],
+      format: 'esm',
+      write: false,
+      logLevel: 'silent',
+    })
     return result.outputFiles[0]?.text ?? ''
   }
 

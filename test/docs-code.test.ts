@@ -20,7 +20,10 @@ import { PolicyEngine } from '../src/policy/engine.ts'
 
 const root: string = fileURLToPath(new URL('..', import.meta.url))
 const workshop = join(root, '.build', 'docs')
-const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Record<'scripts' | 'dependencies' | 'devDependencies', Record<string, string>>
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Record<
+  'scripts' | 'dependencies' | 'devDependencies',
+  Record<string, string>
+>
 const libraries = [...Object.keys(manifest.dependencies), ...Object.keys(manifest.devDependencies)]
 const execute = promisify(execFile)
 
@@ -46,43 +49,69 @@ function blocksOf(page: string): readonly Block[] {
   return blocks
 }
 
-const pages = ['README.md', 'SECURITY.md', ...readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`)]
+const pages = [
+  'README.md',
+  'SECURITY.md',
+  ...readdirSync(join(root, 'docs'))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
+]
 const blocks = pages.flatMap(blocksOf)
 const titled = (block: Block): string | undefined => block.words.find((word) => word.startsWith('file='))?.slice(5)
 
 const variables = { workspace: '/srv/workspace' }
-const LOADERS: Readonly<Record<string, (source: SourceText) => { readonly ok: boolean; readonly problems?: readonly never[] } | object>> = {
+const LOADERS: Readonly<
+  Record<string, (source: SourceText) => { readonly ok: boolean; readonly problems?: readonly never[] } | object>
+> = {
   policy: (source) => PolicyEngine.load(source, { variables }),
-  manifest: (source) => new ManifestValidator({ variables }).validate(source, hasSkill(source) ? {} : { skill: 'example' }),
+  manifest: (source) =>
+    new ManifestValidator({ variables }).validate(source, hasSkill(source) ? {} : { skill: 'example' }),
   graph: (source) => loadGraph(source),
   trust: (source) => loadTrust(source),
 }
 
 function hasSkill(source: SourceText): boolean {
   const parsed = parseDocument(source)
-  return parsed.ok && typeof parsed.document.value === 'object' && parsed.document.value !== null && 'skill' in parsed.document.value
+  return (
+    parsed.ok &&
+    typeof parsed.document.value === 'object' &&
+    parsed.document.value !== null &&
+    'skill' in parsed.document.value
+  )
 }
 
 test('there are blocks of each kind', () => {
-  for (const language of ['ts', 'yaml', 'json', 'sh']) expect(blocks.filter((block) => block.language === language).length, language).toBeGreaterThan(0)
+  for (const language of ['ts', 'yaml', 'json', 'sh'])
+    expect(blocks.filter((block) => block.language === language).length, language).toBeGreaterThan(0)
 })
 
 test('every block says what it is', () => {
   const known = ['ts', 'yaml', 'json', 'toml', 'sh', 'text']
-  expect(blocks.filter((block) => !known.includes(block.language)).map((block) => `${block.page}:${block.line} ${block.language}`)).toEqual([])
+  expect(
+    blocks
+      .filter((block) => !known.includes(block.language))
+      .map((block) => `${block.page}:${block.line} ${block.language}`),
+  ).toEqual([])
 })
 
 describe('documents load', () => {
   const documents = blocks.filter((block) => ['yaml', 'json', 'toml'].includes(block.language))
   test.each(documents.map((block) => [`${block.page}:${block.line}`, block] as const))('%s', (place, block) => {
     const kind = block.words[0] ?? ''
-    const source = { file: titled(block) ?? `${place}.${block.language}`, text: block.text, format: block.language as 'yaml' }
+    const source = {
+      file: titled(block) ?? `${place}.${block.language}`,
+      text: block.text,
+      format: block.language as 'yaml',
+    }
     if (kind === 'record') {
       for (const line of block.text.trim().split('\n')) JSON.parse(line)
       return
     }
     const loader = LOADERS[kind]
-    if (loader === undefined) throw new Error(`a ${block.language} block says after its language which kind of document it is: ${Object.keys(LOADERS).join(', ')} or record`)
+    if (loader === undefined)
+      throw new Error(
+        `a ${block.language} block says after its language which kind of document it is: ${Object.keys(LOADERS).join(', ')} or record`,
+      )
     const loaded = loader(source) as { ok: boolean; problems?: Parameters<typeof formatProblems>[0] }
     expect(loaded.ok, loaded.ok ? '' : formatProblems(loaded.problems ?? [])).toBe(true)
   })
@@ -92,12 +121,29 @@ describe('commands exist', () => {
   const { scripts } = manifest
   const lines = blocks
     .filter((block) => block.language === 'sh')
-    .flatMap((block) => block.text.split('\n').map((line) => line.replace(/^\$ /, '').replace(/\s+#.*$/, '').trim()).filter((line) => line !== '' && !line.startsWith('#')).map((line) => [`${block.page}: ${line}`, line] as const))
+    .flatMap((block) =>
+      block.text
+        .split('\n')
+        .map((line) =>
+          line
+            .replace(/^\$ /, '')
+            .replace(/\s+#.*$/, '')
+            .trim(),
+        )
+        .filter((line) => line !== '' && !line.startsWith('#'))
+        .map((line) => [`${block.page}: ${line}`, line] as const),
+    )
   test.each(lines)('%s', async (_, line) => {
     for (const [, script = ''] of line.matchAll(/npm run ([a-z:]+)/g)) expect(scripts[script], script).toBeDefined()
     for (const [, command = ''] of line.matchAll(/agentport ([a-z]+)/g)) {
       const said: string[] = []
-      expect(await runCli(['help', command], { out: (text) => said.push(text), err: (text) => said.push(text), color: false })).toBe(0)
+      expect(
+        await runCli(['help', command], {
+          out: (text) => said.push(text),
+          err: (text) => said.push(text),
+          color: false,
+        }),
+      ).toBe(0)
       expect(said.join('\n')).toMatch(new RegExp(`^Usage: agentport ${command}`))
     }
   })
@@ -112,7 +158,13 @@ describe('TypeScript compiles and runs', () => {
     for (const page of programs) {
       const directory = dirname(sourceOf(page))
       mkdirSync(directory, { recursive: true })
-      writeFileSync(sourceOf(page), blocks.filter((block) => block.page === page && block.language === 'ts').map((block) => block.text).join('\n'))
+      writeFileSync(
+        sourceOf(page),
+        blocks
+          .filter((block) => block.page === page && block.language === 'ts')
+          .map((block) => block.text)
+          .join('\n'),
+      )
       for (const block of blocks.filter((one) => one.page === page)) {
         const name = titled(block)
         if (name === undefined) continue
@@ -123,19 +175,56 @@ describe('TypeScript compiles and runs', () => {
   })
 
   test('the compiler has nothing to say', () => {
-    const { config } = ts.readConfigFile(join(root, 'tsconfig.test.json'), (path) => readFileSync(path, 'utf8')) as { config: unknown }
-    const { options } = ts.parseJsonConfigFileContent({ ...(config as object), include: [] , files: programs.map(sourceOf) }, ts.sys, root)
+    const { config } = ts.readConfigFile(join(root, 'tsconfig.test.json'), (path) => readFileSync(path, 'utf8')) as {
+      config: unknown
+    }
+    const { options } = ts.parseJsonConfigFileContent(
+      { ...(config as object), include: [], files: programs.map(sourceOf) },
+      ts.sys,
+      root,
+    )
     // A page shows values without using each of them.
-    const program = ts.createProgram(programs.map(sourceOf), { ...options, noUnusedLocals: false, noUnusedParameters: false, noEmit: true })
-    const diagnostics = ts.getPreEmitDiagnostics(program).filter(({ file }) => file?.fileName.includes('.build/docs') === true)
-    expect(ts.formatDiagnostics(diagnostics, { getCanonicalFileName: (name) => name, getCurrentDirectory: () => root, getNewLine: () => '\n' })).toBe('')
+    const program = ts.createProgram(programs.map(sourceOf), {
+      ...options,
+      noUnusedLocals: false,
+      noUnusedParameters: false,
+      noEmit: true,
+    })
+    const diagnostics = ts
+      .getPreEmitDiagnostics(program)
+      .filter(({ file }) => file?.fileName.includes('.build/docs') === true)
+    expect(
+      ts.formatDiagnostics(diagnostics, {
+        getCanonicalFileName: (name) => name,
+        getCurrentDirectory: () => root,
+        getNewLine: () => '\n',
+      }),
+    ).toBe('')
   }, 120_000)
 
-  test.each(programs)('%s runs', async (page) => {
-    const entry = sourceOf(page)
-    const outfile = join(dirname(entry), 'page.mjs')
-    await build({ entryPoints: [entry], outfile, bundle: true, platform: 'node', format: 'esm', packages: 'bundle', conditions: ['@agentport/source'], external: libraries, logLevel: 'silent' })
-    const { stderr } = await execute(process.execPath, [outfile], { cwd: dirname(entry), timeout: 30_000, env: { ...process.env, NODE_NO_WARNINGS: '1' } })
-    expect(stderr).toBe('')
-  }, 60_000)
+  test.each(programs)(
+    '%s runs',
+    async (page) => {
+      const entry = sourceOf(page)
+      const outfile = join(dirname(entry), 'page.mjs')
+      await build({
+        entryPoints: [entry],
+        outfile,
+        bundle: true,
+        platform: 'node',
+        format: 'esm',
+        packages: 'bundle',
+        conditions: ['@agentport/source'],
+        external: libraries,
+        logLevel: 'silent',
+      })
+      const { stderr } = await execute(process.execPath, [outfile], {
+        cwd: dirname(entry),
+        timeout: 30_000,
+        env: { ...process.env, NODE_NO_WARNINGS: '1' },
+      })
+      expect(stderr).toBe('')
+    },
+    60_000,
+  )
 })

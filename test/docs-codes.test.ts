@@ -16,7 +16,13 @@ function rows(text: string): { heading: string; cells: string[] }[] {
   for (const line of text.split('\n')) {
     if (line.startsWith('## ')) heading = line.slice(3).trim()
     if (!line.startsWith('| `')) continue
-    found.push({ heading, cells: line.split('|').slice(1, -1).map((cell) => cell.trim()) })
+    found.push({
+      heading,
+      cells: line
+        .split('|')
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    })
   }
   return found
 }

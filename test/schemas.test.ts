@@ -18,7 +18,10 @@ const schemas = {
 }
 
 const samples: Readonly<Record<keyof typeof schemas, { readonly good: string; readonly bad: string }>> = {
-  graph: { good: 'nodes: { a: { skill: web, after: [], tool_scope: [ping], on_failure: halt } }', bad: 'nodes: { a: { skill: web, toolScope: [ping] } }' },
+  graph: {
+    good: 'nodes: { a: { skill: web, after: [], tool_scope: [ping], on_failure: halt } }',
+    bad: 'nodes: { a: { skill: web, toolScope: [ping] } }',
+  },
   manifest: { good: MANIFEST, bad: MANIFEST.replace('allowed_hosts', 'allowed_host') },
   policy: { good: POLICY, bad: POLICY.replace('effect: forbid', 'effect: forbidd') },
   trust: { good: 'version: 1\npinned: []\n', bad: 'version: 1\npin: []\n' },
@@ -30,7 +33,11 @@ describe.each(Object.entries(schemas))('schemas/%s.schema.json', (name, schema) 
   })
 
   test('says who it is, and judges as the loader does', () => {
-    expect(schema).toMatchObject({ $schema: 'https://json-schema.org/draft/2020-12/schema', $id: `https://agentport.dev/schemas/${name}.schema.json`, title: expect.any(String) })
+    expect(schema).toMatchObject({
+      $schema: 'https://json-schema.org/draft/2020-12/schema',
+      $id: `https://agentport.dev/schemas/${name}.schema.json`,
+      title: expect.any(String),
+    })
     const validate = new Ajv2020({ strict: false }).compile(schema as object)
     const { good, bad } = samples[name as keyof typeof schemas]
     const value = (text: string): unknown => {

@@ -7,7 +7,9 @@ import { createRequire } from 'node:module'
 import type { Engine } from '../engine.ts'
 import { networkRange, type WorkloadRequest, type WorkloadRule } from '../workload.ts'
 
-const { newEnforcer, newModelFromString, StringAdapter } = createRequire(import.meta.url)('casbin') as typeof import('casbin')
+const { newEnforcer, newModelFromString, StringAdapter } = createRequire(import.meta.url)(
+  'casbin',
+) as typeof import('casbin')
 
 const MODEL = `
 [request_definition]

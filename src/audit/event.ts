@@ -6,7 +6,6 @@ import type { Denial } from '../core/denial.ts'
 import { formatRule } from '../core/render.ts'
 import type { AuditFieldName, AuditFields } from './field.ts'
 
-export { AUDIT_FIELDS } from './field.ts'
 
 export interface AuditEventKind {
   readonly meaning: string

@@ -1,7 +1,7 @@
 // `agentport audit verify`: is this log whole, and does it end where it should?
 
-import type { AuditVerification } from '../audit/verify.ts'
 import { isHead } from '../audit/chain.ts'
+import type { AuditVerification } from '../audit/verify.ts'
 import { verifyAuditFile } from '../node/audit-file.ts'
 import { type Command, type Output, readOptions, UsageError } from './command.ts'
 
@@ -22,7 +22,8 @@ export const audit: Command = {
   run: async (args, output) => {
     const { values, positionals } = readOptions(args, { head: { type: 'string' }, json: { type: 'boolean' } })
     const [action, path, ...more] = positionals
-    if (action !== 'verify' || path === undefined || more.length > 0) throw new UsageError('write: agentport audit verify <log>')
+    if (action !== 'verify' || path === undefined || more.length > 0)
+      throw new UsageError('write: agentport audit verify <log>')
     const head = values['head']
     const result = await verifyAuditFile(path, typeof head === 'string' ? { expectHead: readHead(head) } : {})
     if (values['json'] === true) output.out(JSON.stringify(result, undefined, 2))
@@ -42,6 +43,8 @@ function report(path: string, result: AuditVerification, output: Output): void {
   for (const fault of result.faults) output.err(`${path}:${fault.line}: ${fault.kind}: ${fault.detail}`)
   if (result.omitted > 0) output.err(`… and ${result.omitted} more faults`)
   for (const notice of result.notices) output.err(`${path}:${notice.line}: notice: ${notice.kind}`)
-  output.out(`${result.ok ? '✓' : '✗'} ${result.records} records, ${result.faults.length + result.omitted} faults; end of the log: ${result.tail}`)
+  output.out(
+    `${result.ok ? '✓' : '✗'} ${result.records} records, ${result.faults.length + result.omitted} faults; end of the log: ${result.tail}`,
+  )
   output.out(`  head ${result.head.seq}:${result.head.hash}`)
 }

@@ -11,7 +11,7 @@ import type { Manifest } from '../manifest/manifest.ts'
 import { ManifestValidator } from '../manifest/validator.ts'
 import { PolicyEngine } from '../policy/engine.ts'
 import { type Command, type Output, readOptions, readPairs, UsageError } from './command.ts'
-import { type DocumentKind, findDocuments, type FoundDocument } from './documents.ts'
+import { type DocumentKind, type FoundDocument, findDocuments } from './documents.ts'
 
 const HELP = `Usage: agentport check <path>… [options]
 
@@ -42,7 +42,10 @@ export const check: Command = {
     })
     if (positionals.length === 0) throw new UsageError('name the files or directories to check')
     const found = findDocuments(positionals)
-    if (found.length === 0) throw new UsageError(`nothing in ${positionals.join(', ')} is named like a policy, manifest, graph or trust document`)
+    if (found.length === 0)
+      throw new UsageError(
+        `nothing in ${positionals.join(', ')} is named like a policy, manifest, graph or trust document`,
+      )
     const checked = checkDocuments(found, readPairs(values['var'], 'var'))
     const failed = checked.problems.some((problem) => problem.severity === 'error' || values['strict'] === true)
     if (values['json'] === true) output.out(JSON.stringify({ ok: !failed, ...checked }, undefined, 2))
@@ -53,7 +56,8 @@ export const check: Command = {
 
 function checkDocuments(found: readonly FoundDocument[], variables: Readonly<Record<string, string>>): Checked {
   const problems: Problem[] = []
-  const of = (kind: DocumentKind): readonly SourceText[] => found.filter((one) => one.kind === kind).map((one) => one.source)
+  const of = (kind: DocumentKind): readonly SourceText[] =>
+    found.filter((one) => one.kind === kind).map((one) => one.source)
 
   const policies = of('policy')
   const loaded = policies.length === 0 ? undefined : PolicyEngine.load(policies, { variables })
@@ -99,9 +103,14 @@ function excessProblems(engine: PolicyEngine, manifest: Manifest, source: Source
   const parsed = parseDocument(source)
   if (!parsed.ok) return parsed.problems
   return engine.excess(capabilitiesOf(manifest)).map(({ kind, text, pointer }) =>
-    parsed.document.problem('not_granted', pointer, `no policy permits skill "${manifest.skill}" this ${kind}: ${text}`, {
-      hint: 'add it to a permit, or take it out of the manifest',
-    }),
+    parsed.document.problem(
+      'not_granted',
+      pointer,
+      `no policy permits skill "${manifest.skill}" this ${kind}: ${text}`,
+      {
+        hint: 'add it to a permit, or take it out of the manifest',
+      },
+    ),
   )
 }
 
@@ -116,12 +125,26 @@ function graphProblems(
   for (const { name, skill, toolScope } of nodes) {
     const manifest = skills.get(skill)
     if (manifest === undefined) {
-      problems.push(parsed.document.problem('unknown_reference', `/nodes/${name}/skill`, `no manifest here is of skill "${skill}"`, { hint: `known skills: ${[...skills.keys()].join(', ')}` }))
+      problems.push(
+        parsed.document.problem(
+          'unknown_reference',
+          `/nodes/${name}/skill`,
+          `no manifest here is of skill "${skill}"`,
+          { hint: `known skills: ${[...skills.keys()].join(', ')}` },
+        ),
+      )
       continue
     }
     toolScope.forEach((tool, index) => {
       if (manifest.tools.has(tool)) return
-      problems.push(parsed.document.problem('unknown_reference', `/nodes/${name}/tool_scope/${index}`, `skill "${skill}" declares no tool "${tool}"`, { hint: `its tools: ${[...manifest.tools.keys()].join(', ') || 'none'}` }))
+      problems.push(
+        parsed.document.problem(
+          'unknown_reference',
+          `/nodes/${name}/tool_scope/${index}`,
+          `skill "${skill}" declares no tool "${tool}"`,
+          { hint: `its tools: ${[...manifest.tools.keys()].join(', ') || 'none'}` },
+        ),
+      )
     })
   }
   return problems
@@ -131,7 +154,11 @@ function report({ documents, problems }: Checked, failed: boolean, output: Outpu
   if (problems.length > 0) output.err(`${formatProblems(problems)}\n`)
   const counts = new Map<DocumentKind, number>()
   for (const { kind } of documents) counts.set(kind, (counts.get(kind) ?? 0) + 1)
-  const what = [...counts].map(([kind, count]) => `${count} ${kind}${count === 1 ? '' : kind === 'policy' ? ' documents' : 's'}`).join(', ')
+  const what = [...counts]
+    .map(([kind, count]) => `${count} ${kind}${count === 1 ? '' : kind === 'policy' ? ' documents' : 's'}`)
+    .join(', ')
   const errors = problems.filter((problem) => problem.severity === 'error').length
-  output.out(`${failed ? '✗' : '✓'} ${what}: ${errors} ${errors === 1 ? 'error' : 'errors'}, ${problems.length - errors} warnings`)
+  output.out(
+    `${failed ? '✗' : '✓'} ${what}: ${errors} ${errors === 1 ? 'error' : 'errors'}, ${problems.length - errors} warnings`,
+  )
 }

@@ -1,6 +1,6 @@
 // What a subcommand is, and how its options are read.
 
-import { parseArgs, type ParseArgsConfig } from 'node:util'
+import { type ParseArgsConfig, parseArgs } from 'node:util'
 
 /** Where a command writes. Tests give their own. */
 export interface Output {
@@ -25,7 +25,10 @@ export class UsageError extends Error {
 type Options = NonNullable<ParseArgsConfig['options']>
 
 /** Strict option parsing: an unknown option is an error, never a path. */
-export function readOptions(args: readonly string[], options: Options): { values: Record<string, unknown>; positionals: string[] } {
+export function readOptions(
+  args: readonly string[],
+  options: Options,
+): { values: Record<string, unknown>; positionals: string[] } {
   try {
     const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true, strict: true })
     return { values: values as Record<string, unknown>, positionals }

@@ -3,7 +3,6 @@
 import { readdirSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 
-import { MANIFEST_FILES } from '../attestation/bundle.ts'
 import { parseDocument, type SourceText } from '../core/document.ts'
 import { readSource } from '../node/source.ts'
 import { UsageError } from './command.ts'
@@ -62,9 +61,4 @@ function classify(source: SourceText): FoundDocument {
   if (has('nodes')) return { kind: 'graph', source }
   if (has('publishers') || has('pinned')) return { kind: 'trust', source }
   return { kind: 'manifest', source }
-}
-
-/** Whether a manifest of this name can be the one of a skill directory. */
-export function isSkillManifest(file: string): boolean {
-  return (MANIFEST_FILES as readonly string[]).includes(basename(file))
 }

@@ -61,7 +61,11 @@ Writes skill.attestation.json: a signed statement of every file in the directory
       ...(typeof version === 'string' ? { version } : {}),
       ...(typeof expires === 'string' ? { expires } : {}),
     })
-    output.out(values['json'] === true ? JSON.stringify(signed) : `✓ ${signed.publisher}/${signed.skill}@${signed.version} ${signed.digest}\n  ${signed.path}`)
+    output.out(
+      values['json'] === true
+        ? JSON.stringify(signed)
+        : `✓ ${signed.publisher}/${signed.skill}@${signed.version} ${signed.digest}\n  ${signed.path}`,
+    )
     return 0
   },
 }

@@ -20,7 +20,11 @@ export type Environment = Readonly<Record<string, string | undefined>>
 export const MAX_TIMEOUT_MS = 100
 export const DEFAULT_TIMEOUT_MS = 50
 
-export function resolveConfig(options: { mode?: string | undefined; timeoutMs?: number | undefined; env?: Environment | undefined }): Config {
+export function resolveConfig(options: {
+  mode?: string | undefined
+  timeoutMs?: number | undefined
+  env?: Environment | undefined
+}): Config {
   const env = options.env ?? processEnvironment()
   const mode = options.mode ?? env['AGENTPORT_ENFORCEMENT_MODE'] ?? 'strict'
   if (!MODES.includes(mode as Mode)) {

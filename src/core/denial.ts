@@ -1,7 +1,6 @@
 // Why a request was not allowed. The set of codes is closed: executors branch on them, docs/denials.md explains each,
 // and a test fails when the two differ.
 
-
 import { printable } from './text.ts'
 
 /** What an executor may do about a denial. It retries only by this word. */
@@ -29,43 +28,159 @@ interface DenialKind {
 
 /** Every denial code: which check it comes from, whether trying again can help, and what the model is told. */
 export const DENIALS = {
-  run_halted: { layer: 'halt', recoverable: 'never', model: 'This run has been stopped. No further tool calls are possible.' },
+  run_halted: {
+    layer: 'halt',
+    recoverable: 'never',
+    model: 'This run has been stopped. No further tool calls are possible.',
+  },
   run_closed: { layer: 'halt', recoverable: 'never', model: 'This run has ended. No further tool calls are possible.' },
-  node_unknown: { layer: 'ticket', recoverable: 'never', model: 'This step is not part of the plan that was approved.' },
-  node_not_ready: { layer: 'ticket', recoverable: 'never', model: 'This step may not start: a step it depends on has not succeeded.' },
-  ticket_missing: { layer: 'ticket', recoverable: 'never', model: 'This tool can only be used from within an admitted step.' },
+  node_unknown: {
+    layer: 'ticket',
+    recoverable: 'never',
+    model: 'This step is not part of the plan that was approved.',
+  },
+  node_not_ready: {
+    layer: 'ticket',
+    recoverable: 'never',
+    model: 'This step may not start: a step it depends on has not succeeded.',
+  },
+  ticket_missing: {
+    layer: 'ticket',
+    recoverable: 'never',
+    model: 'This tool can only be used from within an admitted step.',
+  },
   ticket_expired: { layer: 'ticket', recoverable: 'never', model: 'The time given to this step is over.' },
   ticket_revoked: { layer: 'ticket', recoverable: 'never', model: 'The permission to run this step was withdrawn.' },
   verdict_expired: { layer: 'ticket', recoverable: 'never', model: 'The result came too late and was discarded.' },
-  verdict_settled: { layer: 'ticket', recoverable: 'never', model: 'A result for this call was already recorded; this one was discarded.' },
-  attestation_missing: { layer: 'attestation', recoverable: 'never', model: 'The skill behind this tool is not verified.' },
-  attestation_invalid: { layer: 'attestation', recoverable: 'never', model: 'The skill behind this tool failed verification.' },
-  attestation_untrusted: { layer: 'attestation', recoverable: 'never', model: 'The skill behind this tool comes from an unknown publisher.' },
-  attestation_expired: { layer: 'attestation', recoverable: 'never', model: 'The verification of the skill behind this tool has expired.' },
-  attestation_mismatch: { layer: 'attestation', recoverable: 'never', model: 'The skill behind this tool was changed after it was verified.' },
-  skill_quarantined: { layer: 'attestation', recoverable: 'never', model: 'The skill behind this tool has been withdrawn.' },
+  verdict_settled: {
+    layer: 'ticket',
+    recoverable: 'never',
+    model: 'A result for this call was already recorded; this one was discarded.',
+  },
+  attestation_missing: {
+    layer: 'attestation',
+    recoverable: 'never',
+    model: 'The skill behind this tool is not verified.',
+  },
+  attestation_invalid: {
+    layer: 'attestation',
+    recoverable: 'never',
+    model: 'The skill behind this tool failed verification.',
+  },
+  attestation_untrusted: {
+    layer: 'attestation',
+    recoverable: 'never',
+    model: 'The skill behind this tool comes from an unknown publisher.',
+  },
+  attestation_expired: {
+    layer: 'attestation',
+    recoverable: 'never',
+    model: 'The verification of the skill behind this tool has expired.',
+  },
+  attestation_mismatch: {
+    layer: 'attestation',
+    recoverable: 'never',
+    model: 'The skill behind this tool was changed after it was verified.',
+  },
+  skill_quarantined: {
+    layer: 'attestation',
+    recoverable: 'never',
+    model: 'The skill behind this tool has been withdrawn.',
+  },
   skill_unknown: { layer: 'manifest', recoverable: 'never', model: 'The skill for this step is not installed.' },
-  manifest_invalid: { layer: 'manifest', recoverable: 'never', model: 'The skill for this step has an unusable manifest.' },
-  manifest_excess: { layer: 'manifest', recoverable: 'never', model: 'The skill for this step asks for more than is granted here.' },
-  tool_undeclared: { layer: 'manifest', recoverable: 'narrower', model: 'This tool does not exist here. Use one of the tools you were given.' },
-  tool_out_of_scope: { layer: 'manifest', recoverable: 'narrower', model: 'This tool is not available in this step. Use one of the tools you were given.' },
-  resource_undeclared: { layer: 'manifest', recoverable: 'narrower', model: 'This tool may not touch that destination, file or program. Use one it was made for.' },
-  arguments_unreadable: { layer: 'arguments', recoverable: 'narrower', model: 'The arguments are not plain data. Send plain JSON values.' },
-  arguments_too_large: { layer: 'arguments', recoverable: 'narrower', model: 'The arguments are too large. Send less.' },
-  arguments_invalid: { layer: 'arguments', recoverable: 'narrower', model: "The arguments do not fit this tool's input schema." },
-  resource_invalid: { layer: 'arguments', recoverable: 'narrower', model: 'A URL, host or path in the arguments is ambiguous. Write it in plain, absolute form.' },
-  resource_unmapped: { layer: 'arguments', recoverable: 'narrower', model: 'An argument holds a URL or path where this tool does not expect one.' },
-  no_matching_permit: { layer: 'policy', recoverable: 'narrower', model: 'This is not permitted here. Do not repeat the same call.' },
+  manifest_invalid: {
+    layer: 'manifest',
+    recoverable: 'never',
+    model: 'The skill for this step has an unusable manifest.',
+  },
+  manifest_excess: {
+    layer: 'manifest',
+    recoverable: 'never',
+    model: 'The skill for this step asks for more than is granted here.',
+  },
+  tool_undeclared: {
+    layer: 'manifest',
+    recoverable: 'narrower',
+    model: 'This tool does not exist here. Use one of the tools you were given.',
+  },
+  tool_out_of_scope: {
+    layer: 'manifest',
+    recoverable: 'narrower',
+    model: 'This tool is not available in this step. Use one of the tools you were given.',
+  },
+  resource_undeclared: {
+    layer: 'manifest',
+    recoverable: 'narrower',
+    model: 'This tool may not touch that destination, file or program. Use one it was made for.',
+  },
+  arguments_unreadable: {
+    layer: 'arguments',
+    recoverable: 'narrower',
+    model: 'The arguments are not plain data. Send plain JSON values.',
+  },
+  arguments_too_large: {
+    layer: 'arguments',
+    recoverable: 'narrower',
+    model: 'The arguments are too large. Send less.',
+  },
+  arguments_invalid: {
+    layer: 'arguments',
+    recoverable: 'narrower',
+    model: "The arguments do not fit this tool's input schema.",
+  },
+  resource_invalid: {
+    layer: 'arguments',
+    recoverable: 'narrower',
+    model: 'A URL, host or path in the arguments is ambiguous. Write it in plain, absolute form.',
+  },
+  resource_unmapped: {
+    layer: 'arguments',
+    recoverable: 'narrower',
+    model: 'An argument holds a URL or path where this tool does not expect one.',
+  },
+  no_matching_permit: {
+    layer: 'policy',
+    recoverable: 'narrower',
+    model: 'This is not permitted here. Do not repeat the same call.',
+  },
   forbidden: { layer: 'policy', recoverable: 'never', model: 'This is forbidden here.' },
-  policy_error: { layer: 'policy', recoverable: 'narrower', model: 'A rule could not be evaluated for this call, so it is not permitted.' },
+  policy_error: {
+    layer: 'policy',
+    recoverable: 'narrower',
+    model: 'A rule could not be evaluated for this call, so it is not permitted.',
+  },
   role_unknown: { layer: 'policy', recoverable: 'never', model: 'This step has a role that is not defined.' },
-  denial_repeated: { layer: 'halt', recoverable: 'never', model: 'The same refused call was repeated. This step has been stopped.' },
-  approval_required: { layer: 'approval', recoverable: 'after_approval', model: 'This needs the approval of a person before it can run.' },
-  audit_unavailable: { layer: 'audit', recoverable: 'never', model: 'The action could not be recorded, so it is not permitted.' },
-  enforcement_unavailable: { layer: 'enforcer', recoverable: 'never', model: 'This program cannot be run safely on this machine.' },
-  deadline_exceeded: { layer: 'gateway', recoverable: 'after_wait', model: 'The permission check took too long, so the call is not permitted. It may be tried again.' },
+  denial_repeated: {
+    layer: 'halt',
+    recoverable: 'never',
+    model: 'The same refused call was repeated. This step has been stopped.',
+  },
+  approval_required: {
+    layer: 'approval',
+    recoverable: 'after_approval',
+    model: 'This needs the approval of a person before it can run.',
+  },
+  audit_unavailable: {
+    layer: 'audit',
+    recoverable: 'never',
+    model: 'The action could not be recorded, so it is not permitted.',
+  },
+  enforcement_unavailable: {
+    layer: 'enforcer',
+    recoverable: 'never',
+    model: 'This program cannot be run safely on this machine.',
+  },
+  deadline_exceeded: {
+    layer: 'gateway',
+    recoverable: 'after_wait',
+    model: 'The permission check took too long, so the call is not permitted. It may be tried again.',
+  },
   request_invalid: { layer: 'gateway', recoverable: 'narrower', model: 'The request is malformed.' },
-  internal_error: { layer: 'gateway', recoverable: 'never', model: 'The permission check failed, so the call is not permitted.' },
+  internal_error: {
+    layer: 'gateway',
+    recoverable: 'never',
+    model: 'The permission check failed, so the call is not permitted.',
+  },
 } as const satisfies Record<string, DenialKind>
 
 export type DenialCode = keyof typeof DENIALS
@@ -116,16 +231,11 @@ export interface DenialOptions {
 
 /** Makes a denial; layer and recoverability follow from the code. */
 export function deny(code: DenialCode, detail: string, options: DenialOptions = {}): Denial {
-  const kind = DENIALS[code]
-  return {
-    code,
-    layer: kind.layer,
-    recoverable: kind.recoverable,
-    detail: printable(detail),
-    subject: options.subject ?? {},
-    rules: options.rules ?? [],
-    ...(options.missing === undefined ? {} : { missing: options.missing }),
-    dispatched: options.dispatched ?? false,
-  }
+  const { layer, recoverable } = DENIALS[code]
+  const { subject = {}, rules = [], missing, dispatched = false } = options
+  const line = printable(detail)
+  // Two literals, because spreading an absent member in costs more than all the rest of a refusal.
+  return missing === undefined
+    ? { code, layer, recoverable, detail: line, subject, rules, dispatched }
+    : { code, layer, recoverable, detail: line, subject, rules, missing, dispatched }
 }
-

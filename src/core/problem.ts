@@ -1,13 +1,15 @@
 // What is wrong with a document, said once for all formats: where, what, and the mend.
 
 import { AgentPortError, type ErrorCode } from './errors.ts'
+import { printable } from './text.ts'
 
 /** Every code a {@link Problem} can carry, with its one-line meaning. `docs/errors.md` lists the same set. */
 export const PROBLEM_CODES = {
   syntax_error: 'The text is not well-formed.',
   duplicate_key: 'A key stands twice in one object.',
   forbidden_key: 'A key such as __proto__ that some readers treat specially.',
-  unsupported_syntax: 'A feature of the format that can change meaning behind the reader: anchors, aliases, tags, merges, a second document.',
+  unsupported_syntax:
+    'A feature of the format that can change meaning behind the reader: anchors, aliases, tags, merges, a second document.',
   too_deep: 'Nested deeper than the limit.',
   too_large: 'Longer than the limit.',
   unknown_key: 'A key the format does not define.',
@@ -53,7 +55,8 @@ export interface Problem {
 export function formatProblems(problems: readonly Problem[]): string {
   return problems
     .map((problem) => {
-      const head = `${problem.file}:${problem.line}:${problem.column}: ${problem.severity} ${problem.code}: ${problem.message}`
+      // A file name can come with a skill, and must not write escapes to a terminal any more than its text.
+      const head = `${printable(problem.file)}:${problem.line}:${problem.column}: ${problem.severity} ${problem.code}: ${problem.message}`
       return [head, problem.frame, problem.hint === undefined ? undefined : `  fix: ${problem.hint}`]
         .filter((part) => part !== undefined)
         .join('\n')

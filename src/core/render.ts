@@ -2,6 +2,7 @@
 // operator gets the rule, the place and the mend; the audit log gets the facts.
 
 import { DENIALS, type Denial, type Recoverable, type RuleRef } from './denial.ts'
+import { printable } from './text.ts'
 
 const ADVICE: Record<Recoverable, string> = {
   never: 'Trying again will not help.',
@@ -23,7 +24,7 @@ export function renderForOperator(denial: Denial): string {
     node === undefined ? undefined : `node ${node}`,
     skill === undefined ? undefined : `skill ${skill}`,
     tool === undefined ? undefined : `tool ${tool}`,
-    argument === undefined ? undefined : `argument ${argument === '' ? '(all)' : argument}`,
+    argument === undefined ? undefined : `argument ${argument === '' ? '(all)' : printable(argument)}`,
     resource,
   ].filter((part) => part !== undefined)
   return [
@@ -53,5 +54,5 @@ export function renderForAudit(denial: Denial): Record<string, unknown> {
 /** `id (effect) file:line:column`, with the author's reason when there is one. */
 export function formatRule(rule: RuleRef): string {
   const reason = rule.reason === undefined ? '' : ` — ${rule.reason}`
-  return `${rule.id} (${rule.effect}) ${rule.file}:${rule.line}:${rule.column}${reason}`
+  return `${rule.id} (${rule.effect}) ${printable(rule.file)}:${rule.line}:${rule.column}${reason}`
 }

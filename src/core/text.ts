@@ -12,20 +12,30 @@ export function hasUnprintable(text: string): boolean {
   return UNPRINTABLE.test(text)
 }
 
+const PLAIN_ASCII = /^[ -~]*$/
+
 /** `text` as one visible line: dangerous characters become `\u{…}`, and what is over `limit` is cut with its length. */
 export function printable(text: string, limit: number = LIMITS.messageLength): string {
+  if (text.length <= limit && PLAIN_ASCII.test(text)) return text
   const head = text.length > limit ? text.slice(0, limit) : text
   const escaped = head.replace(UNPRINTABLE, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`)
   if (text.length <= limit && escaped.length <= limit) return escaped
   return `${escaped.slice(0, limit - 24)}… (${text.length} characters)`
 }
 
-const NAME = /^[A-Za-z0-9](?:[A-Za-z0-9_.:-]*[A-Za-z0-9_])?$/
+const NAME = /^[A-Za-z0-9_](?:[A-Za-z0-9_.:-]*[A-Za-z0-9_])?$/
 
 /**
- * Whether `text` can name a tool, node, skill, role, rule or run: ASCII letters and digits, inside also `_ . : -`.
+ * Whether `text` can name a tool, node, skill, role, rule or run: ASCII letters, digits and `_`, inside also `. : -`.
  * Unicode is left out on purpose: look-alikes would make two names one to a reader and two to a policy.
  */
 export function isName(text: unknown): text is string {
   return typeof text === 'string' && text.length <= LIMITS.nameLength && NAME.test(text)
+}
+
+const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/
+
+/** Whether `text` can name an environment variable, as POSIX.1 §8.1 has them, both cases. */
+export function isEnvName(text: string): boolean {
+  return text.length <= LIMITS.nameLength && ENV_NAME.test(text)
 }

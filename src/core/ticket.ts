@@ -37,7 +37,8 @@ export class TicketOffice {
     if (ticket === undefined) return deny('ticket_missing', 'no ticket was issued for this call')
     const subject = { node: ticket.node, skill: ticket.skill }
     if (!this.#live.has(ticket)) return deny('ticket_revoked', 'the ticket is not live', { subject })
-    if (this.#clock.monotonic() >= ticket.expiresAt) return deny('ticket_expired', 'the lifetime of the node is over', { subject })
+    if (this.#clock.monotonic() >= ticket.expiresAt)
+      return deny('ticket_expired', 'the lifetime of the node is over', { subject })
     if (ticket.policyDigest !== policyDigest) {
       return deny('ticket_revoked', 'the policy changed after the node was admitted', { subject })
     }

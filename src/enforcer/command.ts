@@ -4,6 +4,7 @@
 import { AgentPortError } from '../core/errors.ts'
 import { LIMITS } from '../core/limits.ts'
 import { parsePath } from '../core/path.ts'
+import { isEnvName } from '../core/text.ts'
 
 export interface Command {
   /** Absolute path of the program, with no `.`, `..` or doubled slash. No shell is involved. */
@@ -17,8 +18,6 @@ export interface Command {
   /** What the program reads; absent means nothing at all, `pipe` gives {@link ConfinedProcess.stdin}. */
   readonly stdin?: Uint8Array | 'pipe'
 }
-
-const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/
 
 /** A frozen copy of `command`, each part read once. Throws `AgentPortError` ERR_COMMAND_INVALID. */
 export function checkCommand(command: Command): Command {
@@ -39,7 +38,7 @@ export function checkCommand(command: Command): Command {
     length += value.length
   }
   if (length > LIMITS.argumentLength) throw invalid('the arguments are too long')
-  if (variables.some(([name]) => !ENV_NAME.test(name))) throw invalid('env has a name that is not one')
+  if (variables.some(([name]) => !isEnvName(name))) throw invalid('env has a name that is not one')
   if (stdin !== undefined && stdin !== 'pipe' && !(stdin instanceof Uint8Array))
     throw invalid('stdin is neither bytes nor pipe')
   return Object.freeze({

@@ -46,16 +46,25 @@ export function prepareManifest(manifest: Manifest, tools: ReadonlyMap<string, P
 }
 
 /**
- * Judges one call. A frozen `args` is taken as the deep frozen copy that copyPlain makes; anything else is copied here
- * first. Never throws on arguments or tool names.
+ * Judges one call. Reads `args` once, into a frozen copy; what the caller does to them afterwards changes nothing. Never
+ * throws on arguments or tool names.
  *
  * @throws TypeError when `manifest` was not made by a ManifestValidator.
  */
 export function bindCall(manifest: Manifest, tool: string, args: unknown): BoundCall {
+  return bind(manifest, tool, args, copyPlain)
+}
+
+/** {@link bindCall} for arguments that are the deep frozen copy of copyPlain already. Not for anybody else's objects. */
+export function bindCopied(manifest: Manifest, tool: string, args: JsonObject): BoundCall {
+  return bind(manifest, tool, args, (value) => ({ ok: true, value: value as JsonObject, length: 0 }))
+}
+
+function bind(manifest: Manifest, tool: string, args: unknown, copy: typeof copyPlain): BoundCall {
   const prepared = preparedManifests.get(manifest)
   if (prepared === undefined) throw new TypeError('bindCall takes a manifest made by ManifestValidator')
   try {
-    return judge(prepared, tool, args)
+    return judge(prepared, tool, args, copy)
   } catch (cause) {
     // The stack of a caller that had none left, or a defect of ours: either way nothing was established.
     const detail = `the manifest check failed (${cause instanceof Error ? cause.constructor.name : typeof cause})`
@@ -63,20 +72,19 @@ export function bindCall(manifest: Manifest, tool: string, args: unknown): Bound
   }
 }
 
-function judge(prepared: Prepared, tool: string, given: unknown): BoundCall {
+function judge(prepared: Prepared, tool: string, given: unknown, copy: typeof copyPlain): BoundCall {
   const { skill } = prepared
   const bound = prepared.tools.get(tool)
   if (bound === undefined) return refuse(undeclared(skill, tool))
   const subject: DenialSubject = { skill, tool }
   if (!bound.inScope) return refuse(deny('tool_out_of_scope', "not in the manifest's tool_scope", { subject }))
 
-  let args = given
-  if (!Object.isFrozen(given) || !isObject(given)) {
-    const copy = copyPlain(given)
-    if (!copy.ok)
-      return refuse(deny(copy.code, copy.detail, { subject: { ...subject, argument: printable(copy.pointer) } }))
-    args = copy.value
+  const copied = copy(given)
+  if (!copied.ok) {
+    const about = { subject: { ...subject, argument: printable(copied.pointer) } }
+    return refuse(deny(copied.code, copied.detail, about))
   }
+  const args = copied.value
   if (!isObject(args)) return refuse(deny('arguments_invalid', 'the arguments are not an object', { subject }))
 
   const mismatch = bound.check(args)

@@ -2,13 +2,11 @@
 // (read by the one parser of its kind, written back in canonical form, so that what was judged is what runs) or looked at
 // by the guard. Trusts the mappings of the manifest; trusts nothing in the arguments but that they are plain data.
 
-import { formatHost, parseHost } from '../core/host.ts'
 import type { JsonObject, JsonValue } from '../core/json.ts'
 import { LIMITS } from '../core/limits.ts'
-import { parsePath } from '../core/path.ts'
+import { readNamedResource } from '../core/named-resource.ts'
 import { formatPointer, parsePointer } from '../core/pointer.ts'
 import type { PathAccess, Resource, ResourceKind } from '../core/resource.ts'
-import { parseUrl } from '../core/url.ts'
 import { looksLikeDestination } from './destination-guard.ts'
 import type { ResourceMapping } from './manifest.ts'
 
@@ -47,9 +45,6 @@ interface CompiledMapping {
   /** The pointer, where it is the same for every call. */
   readonly from: string | undefined
 }
-
-/** Environment variable names as POSIX.1 §8.1 has them, both cases. */
-export const ENV_NAME: RegExp = /^[A-Za-z_][A-Za-z0-9_]*$/
 
 /** The tokens of a mapping's pointer, or why it cannot be one. */
 export function mappingTokens(from: string): readonly string[] | string {
@@ -208,47 +203,17 @@ class Walk {
   }
 
   #read(value: string, mapping: CompiledMapping): string {
+    const { kind } = mapping
+    if (kind === 'text') return value
     const from = mapping.from ?? formatPointer(this.#trail)
-    switch (mapping.kind) {
-      case 'url': {
-        const url = parseUrl(value)
-        if (!url.ok) return this.#refuse(value, url.reason)
-        this.#add({ kind: 'network', host: url.host, scheme: url.scheme, port: url.port, from })
-        return url.href
-      }
-      case 'host': {
-        const parsed = parseHost(value)
-        if (!parsed.ok) return this.#refuse(value, parsed.reason)
-        const { host, port } = parsed
-        this.#add(port === undefined ? { kind: 'network', host, from } : { kind: 'network', host, port, from })
-        if (port !== undefined) return `${formatHost(host)}:${port}`
-        return value.startsWith('[') ? formatHost(host) : host.text
-      }
-      case 'path': {
-        const parsed = parsePath(value, mapping.base)
-        if (!parsed.ok) return this.#refuse(value, parsed.reason)
-        this.#add({ kind: 'path', path: parsed.path, access: mapping.access, from })
-        return parsed.path
-      }
-      case 'binary': {
-        const parsed = parsePath(value)
-        if (!parsed.ok) return this.#refuse(value, parsed.reason)
-        this.#add({ kind: 'binary', path: parsed.path, from })
-        return parsed.path
-      }
-      case 'env':
-        if (value.length > LIMITS.nameLength || !ENV_NAME.test(value)) {
-          return this.#refuse(value, 'not the name of an environment variable')
-        }
-        this.#add({ kind: 'env', name: value, from })
-        return value
-      case 'text':
-        return value
-    }
+    const named = readNamedResource(kind, value, { access: mapping.access, from, ...mapping.base })
+    if (!named.ok) return this.#refuse(value, named.reason)
+    this.#add(named.resource)
+    return named.text
   }
 
   #add(resource: Resource): void {
-    if (this.resources.length < LIMITS.resources) this.resources.push(Object.freeze(resource))
+    if (this.resources.length < LIMITS.resources) this.resources.push(resource)
     else this.#fail('arguments_too_large', `more than ${LIMITS.resources} resources in one call`)
   }
 

@@ -18,12 +18,11 @@ import { parsePath } from '../core/path.ts'
 import { parsePathPattern } from '../core/path-pattern.ts'
 import { DocumentError, type Problem } from '../core/problem.ts'
 import { shapeProblems } from '../core/shape.ts'
-import { isName } from '../core/text.ts'
+import { isEnvName, isName } from '../core/text.ts'
 import { substituteVariables } from '../core/variables.ts'
 import { prepareManifest } from './bind.ts'
 import { InputSchemaCompiler } from './input-schema.ts'
 import type { ExecutionMode, Manifest, OnFailure } from './manifest.ts'
-import { ENV_NAME } from './resources.ts'
 import { manifestShape, manifestShapeIssues } from './schema.ts'
 import { ProblemLog, type Reading, Section } from './section.ts'
 import { readTools } from './tools.ts'
@@ -173,7 +172,7 @@ function readBinary(text: string): Reading<string> {
 }
 
 function readEnvName(text: string): Reading<string> {
-  return ENV_NAME.test(text)
+  return isEnvName(text)
     ? { ok: true, pattern: text }
     : { ok: false, reason: 'not the name of an environment variable' }
 }

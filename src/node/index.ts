@@ -3,6 +3,6 @@
 export type { AuditVerification } from '../audit/verify.ts'
 export { type AuditFileOptions, type AuditFileSink, openAuditFile, verifyAuditFile } from './audit-file.ts'
 export { generateKeyPair, type KeyPair, keyPairOf, loadKey, writeKey } from './key-file.ts'
-export { cosignSkill, type SignedSkill, signSkill, type SignSkillOptions } from './sign.ts'
+export { cosignSkill, type SignedSkill, type SignSkillOptions, signSkill } from './sign.ts'
 export { type ReadSkillOptions, readSkillDirectory } from './skill-directory.ts'
 export { readSource } from './source.ts'

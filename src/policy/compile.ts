@@ -7,7 +7,7 @@ import { parseHostPattern } from '../core/host-pattern.ts'
 import { parsePathPattern } from '../core/path-pattern.ts'
 import { formatPointer } from '../core/pointer.ts'
 import type { Problem, ProblemCode } from '../core/problem.ts'
-import { isName } from '../core/text.ts'
+import { isEnvName, isName } from '../core/text.ts'
 import { type Condition, compileCondition } from './condition.ts'
 import type { Role } from './roles.ts'
 import type { Rule, RuleResources } from './rule.ts'
@@ -47,10 +47,11 @@ export class SetVocabulary {
 
 type Pointer = readonly (string | number)[]
 
-type PatternParse<P> = { readonly ok: true; readonly pattern: P } | { readonly ok: false; readonly reason: string; readonly hint?: string }
+type PatternParse<P> =
+  | { readonly ok: true; readonly pattern: P }
+  | { readonly ok: false; readonly reason: string; readonly hint?: string }
 
 const NAME_RULE = 'ASCII letters and digits, inside also _ . : -'
-const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/
 const NONE: readonly never[] = []
 const NO_RESOURCES: RuleResources = { hosts: NONE, reads: NONE, writes: NONE, binaries: NONE, env: NONE }
 
@@ -154,7 +155,7 @@ export class DocumentCompiler {
 
   #envNames(at: Pointer, names: readonly string[]): readonly string[] {
     return names.map((name, index) => {
-      if (!ENV_NAME.test(name)) this.#report('invalid_value', [...at, index], 'not the name of an environment variable')
+      if (!isEnvName(name)) this.#report('invalid_value', [...at, index], 'not the name of an environment variable')
       return this.#set.text(name)
     })
   }
@@ -166,11 +167,16 @@ export class DocumentCompiler {
     })
   }
 
-  #patterns<P>(at: Pointer, texts: readonly string[] | undefined, parse: (text: string) => PatternParse<P>): readonly P[] {
+  #patterns<P>(
+    at: Pointer,
+    texts: readonly string[] | undefined,
+    parse: (text: string) => PatternParse<P>,
+  ): readonly P[] {
     if (texts === undefined) return NONE
     const parsed = texts.map(parse)
     parsed.forEach((one, index) => {
-      if (!one.ok) this.#report('invalid_pattern', [...at, index], one.reason, one.hint === undefined ? {} : { hint: one.hint })
+      if (!one.ok)
+        this.#report('invalid_pattern', [...at, index], one.reason, one.hint === undefined ? {} : { hint: one.hint })
     })
     return exact(parsed.flatMap((one) => (one.ok ? [one.pattern] : [])))
   }

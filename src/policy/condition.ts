@@ -62,13 +62,19 @@ export function compileCondition(pointer: string, raw: RawCondition): CompiledCo
     const max = raw.max ?? Number.POSITIVE_INFINITY
     if (min > max) faults.push({ key: 'min', code: 'contradiction', message: 'min is above max, so nothing can match' })
     // NaN is neither above nor below anything, so a forbid from 100 on would not see it.
-    tests.push((value) => (typeof value === 'number' && !Number.isNaN(value) ? value >= min && value <= max : undefined))
+    tests.push((value) =>
+      typeof value === 'number' && !Number.isNaN(value) ? value >= min && value <= max : undefined,
+    )
   }
   if (raw.min_length !== undefined || raw.max_length !== undefined) {
     const min = raw.min_length ?? 0
     const max = raw.max_length ?? Number.POSITIVE_INFINITY
     if (min > max) {
-      faults.push({ key: 'min_length', code: 'contradiction', message: 'min_length is above max_length, so nothing can match' })
+      faults.push({
+        key: 'min_length',
+        code: 'contradiction',
+        message: 'min_length is above max_length, so nothing can match',
+      })
     }
     tests.push((value) => {
       if (typeof value !== 'string' && !Array.isArray(value)) return undefined

@@ -56,7 +56,9 @@ export class PolicyEngine {
   static load(
     sources: PolicySource | readonly PolicySource[],
     options: PolicyEngineOptions = {},
-  ): { readonly ok: true; readonly engine: PolicyEngine } | { readonly ok: false; readonly problems: readonly Problem[] } {
+  ):
+    | { readonly ok: true; readonly engine: PolicyEngine }
+    | { readonly ok: false; readonly problems: readonly Problem[] } {
     const list = Array.isArray(sources) ? (sources as readonly PolicySource[]) : [sources as PolicySource]
     if (list.length === 0) throw new TypeError('a policy set needs at least one document')
     const loaded: PolicyLoad = loadPolicySet(list, options.variables ?? {})
@@ -117,7 +119,9 @@ export class PolicyEngine {
       const asserted = this.#whoOfRole.get(role)
       if (asserted === undefined) {
         // An unknown role is not dropped: a forbid for that role would then be dodged by misspelling it.
-        return denied('role_unknown', `role "${role}" is not one the graph may assert`, { subject: subjectOf(question) })
+        return denied('role_unknown', `role "${role}" is not one the graph may assert`, {
+          subject: subjectOf(question),
+        })
       }
       for (const who of asserted) this.#collect(buckets, who, tools)
     }
@@ -185,7 +189,11 @@ interface Stops {
   readonly untold: Set<Rule>
 }
 
-function stops(buckets: readonly Bucket[], effect: 'forbid' | 'require_approval', question: Question): Stops | undefined {
+function stops(
+  buckets: readonly Bucket[],
+  effect: 'forbid' | 'require_approval',
+  question: Question,
+): Stops | undefined {
   let found: Stops | undefined
   for (const bucket of buckets) {
     const index = bucket[effect]

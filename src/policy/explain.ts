@@ -51,7 +51,8 @@ export function explainUntold(rules: readonly Rule[], question: Question): strin
 
 export function subjectOf(question: Question, argument?: string, resource?: string): DenialSubject {
   const { node, tool, skill } = question
-  if (resource === undefined || argument === undefined) return skill === undefined ? { node, tool } : { node, tool, skill }
+  if (resource === undefined || argument === undefined)
+    return skill === undefined ? { node, tool } : { node, tool, skill }
   return skill === undefined ? { node, tool, argument, resource } : { node, tool, skill, argument, resource }
 }
 
@@ -62,7 +63,11 @@ function listIds(rules: readonly Rule[]): string {
 }
 
 /** A permit for the resource itself that its conditions keep from applying, else any for this node and tool. */
-function nearestGrant(buckets: readonly Bucket[], question: Question, uncovered: Resource | undefined): Rule | undefined {
+function nearestGrant(
+  buckets: readonly Bucket[],
+  question: Question,
+  uncovered: Resource | undefined,
+): Rule | undefined {
   let best: Rule | undefined
   const offer = (rule: Rule): boolean => {
     if (!concerns(rule, question.node, question.skill)) return false

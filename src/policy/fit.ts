@@ -2,8 +2,8 @@
 // reported. A rule counts whatever its role or node, because the manifest says nothing about graph positions; the
 // decision at run time does.
 
-import { hostPatternContains } from '../core/host-pattern.ts'
 import type { HostPattern } from '../core/host-pattern.ts'
+import { hostPatternContains } from '../core/host-pattern.ts'
 import type { PathPattern } from '../core/path-pattern.ts'
 import { parsePathPattern, pathPatternContains } from '../core/path-pattern.ts'
 import { appliesToSkill, type Rule } from './rule.ts'
@@ -34,7 +34,12 @@ export interface Excess {
 export function findExcess(rules: readonly Rule[], asked: Capabilities): readonly Excess[] {
   const grants = rules.filter((rule) => rule.ref.effect !== 'forbid' && appliesToSkill(rule, asked.skill))
   const excess: Excess[] = []
-  const check = <T>(kind: Excess['kind'], list: readonly Asked<T>[], text: (value: T) => string, granted: (rule: Rule, value: T) => boolean): void => {
+  const check = <T>(
+    kind: Excess['kind'],
+    list: readonly Asked<T>[],
+    text: (value: T) => string,
+    granted: (rule: Rule, value: T) => boolean,
+  ): void => {
     for (const { value, pointer } of list) {
       if (!grants.some((rule) => granted(rule, value))) excess.push({ kind, text: text(value), pointer })
     }
@@ -42,9 +47,15 @@ export function findExcess(rules: readonly Rule[], asked: Capabilities): readonl
   const patternText = (pattern: { readonly text: string }): string => pattern.text
   const plain = (value: string): string => value
   check('tool', asked.tools, plain, (rule, tool) => rule.tools.some((glob) => glob.matches(tool)))
-  check('host', asked.hosts, patternText, (rule, host) => rule.resources.hosts.some((outer) => hostPatternContains(outer, host)))
-  check('read', asked.reads, patternText, (rule, path) => rule.resources.reads.some((outer) => pathPatternContains(outer, path)))
-  check('write', asked.writes, patternText, (rule, path) => rule.resources.writes.some((outer) => pathPatternContains(outer, path)))
+  check('host', asked.hosts, patternText, (rule, host) =>
+    rule.resources.hosts.some((outer) => hostPatternContains(outer, host)),
+  )
+  check('read', asked.reads, patternText, (rule, path) =>
+    rule.resources.reads.some((outer) => pathPatternContains(outer, path)),
+  )
+  check('write', asked.writes, patternText, (rule, path) =>
+    rule.resources.writes.some((outer) => pathPatternContains(outer, path)),
+  )
   check('binary', asked.binaries, plain, (rule, path) => {
     const inner = parsePathPattern(path)
     return inner.ok && rule.resources.binaries.some((outer) => pathPatternContains(outer, inner.pattern))

@@ -43,5 +43,7 @@ export function grantsFor(set: PolicySet, owner: ProcessOwner): ResourceGrants {
 function isAbout(rule: Rule, owner: ProcessOwner, roles: ReadonlySet<string>): boolean {
   const byRole = rule.roles === undefined || rule.everyone || rule.roles.some((role) => roles.has(role))
   const byNode = rule.nodes === undefined || rule.nodes.some((glob) => glob.matches(owner.node))
-  return byRole && byNode && rule.tools.some((glob) => glob.matches(owner.tool)) && concerns(rule, owner.node, owner.skill)
+  return (
+    byRole && byNode && rule.tools.some((glob) => glob.matches(owner.tool)) && concerns(rule, owner.node, owner.skill)
+  )
 }

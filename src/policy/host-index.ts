@@ -35,25 +35,25 @@ export class HostIndex<T> {
     switch (pattern.kind) {
       case 'any':
         this.#any = { pattern, value, next: this.#any }
-        return
+        break
       case 'exact':
-        this.#exact ??= new Map()
-        return addTo(this.#exact, name, pattern, value)
+        this.#exact = added(this.#exact, name, pattern, value)
+        break
       case 'one_label':
-        this.#oneLabel ??= new Map()
-        return addTo(this.#oneLabel, name, pattern, value)
+        this.#oneLabel = added(this.#oneLabel, name, pattern, value)
+        break
       case 'subdomains':
-        this.#subdomains ??= new Map()
-        return addTo(this.#subdomains, name, pattern, value)
+        this.#subdomains = added(this.#subdomains, name, pattern, value)
+        break
       case 'cidr': {
         if (cidr === undefined) throw new TypeError('a cidr pattern without its network')
         const { prefix, value4, groups = [] } = cidr
         if (value4 !== undefined) {
           this.#levels4 ??= []
-          addTo(networksOf(this.#levels4, prefix), bits4(value4, prefix), pattern, value)
+          added(networksOf(this.#levels4, prefix), bits4(value4, prefix), pattern, value)
         } else {
           this.#levels6 ??= []
-          addTo(networksOf(this.#levels6, prefix), bits6(groups, prefix), pattern, value)
+          added(networksOf(this.#levels6, prefix), bits6(groups, prefix), pattern, value)
         }
       }
     }
@@ -64,7 +64,8 @@ export class HostIndex<T> {
     addList(found, this.#any)
     switch (host.kind) {
       case 'name':
-        return this.#findName(host.text, found)
+        this.#findName(host.text, found)
+        return
       case 'ipv4':
         if (this.#levels4 === undefined) return
         for (const { prefix, networks } of this.#levels4) addList(found, networks.get(bits4(host.value, prefix)))
@@ -108,8 +109,11 @@ function networksOf<T>(levels: Level<T>[], prefix: number): Entries<number | str
   return level.networks
 }
 
-function addTo<K, T>(entries: Entries<K, T>, key: K, pattern: HostPattern, value: T): void {
-  entries.set(key, { pattern, value, next: entries.get(key) })
+/** `entries`, made when there are none yet, with one more. */
+function added<K, T>(entries: Entries<K, T> | undefined, key: K, pattern: HostPattern, value: T): Entries<K, T> {
+  const own = entries ?? new Map<K, HostEntry<T>>()
+  own.set(key, { pattern, value, next: own.get(key) })
+  return own
 }
 
 function addList<T>(found: HostEntry<T>[], first: HostEntry<T> | undefined): void {

@@ -3,7 +3,13 @@
 
 import { canonicalJson } from '../core/canonical.ts'
 import { sha256Hex } from '../core/crypto.ts'
-import { documentFromValue, orderProblems, parseDocument, type SourceDocument, type SourceText } from '../core/document.ts'
+import {
+  documentFromValue,
+  orderProblems,
+  parseDocument,
+  type SourceDocument,
+  type SourceText,
+} from '../core/document.ts'
 import type { JsonObject, JsonValue } from '../core/json.ts'
 import { formatPointer } from '../core/pointer.ts'
 import type { Problem } from '../core/problem.ts'
@@ -35,7 +41,10 @@ interface Loaded {
   readonly policy: RawPolicy
 }
 
-export function loadPolicySet(sources: readonly PolicySource[], variables: Readonly<Record<string, string>>): PolicyLoad {
+export function loadPolicySet(
+  sources: readonly PolicySource[],
+  variables: Readonly<Record<string, string>>,
+): PolicyLoad {
   const results = sources.map((source) => loadDocument(source, variables))
   const loaded = results.flatMap((result) => (result.ok ? [result.loaded] : []))
   const vocabulary = new SetVocabulary()

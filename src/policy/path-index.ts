@@ -93,7 +93,12 @@ export class PathIndex<T> {
       if (current.step === this.#step) return
       current.step = this.#step
       // Nothing can follow a `**` at the end of all its patterns, so they match whatever is left of the path.
-      if (current.isRest && current.children === undefined && current.globs === undefined && current.rest === undefined) {
+      if (
+        current.isRest &&
+        current.children === undefined &&
+        current.globs === undefined &&
+        current.rest === undefined
+      ) {
         addAll(found, current.values)
       } else live.push(current)
     }

@@ -94,11 +94,15 @@ function readResource(resource: unknown): Resource | undefined {
   }
 }
 
-function readNetwork(resource: { host?: unknown; scheme?: unknown; port?: unknown }, from: string): Resource | undefined {
+function readNetwork(
+  resource: { host?: unknown; scheme?: unknown; port?: unknown },
+  from: string,
+): Resource | undefined {
   const { host: given, scheme, port } = resource
   const host = readHost(given)
   if (host === undefined || (scheme !== undefined && typeof scheme !== 'string')) return undefined
-  if (port === undefined) return scheme === undefined ? { kind: 'network', host, from } : { kind: 'network', host, scheme, from }
+  if (port === undefined)
+    return scheme === undefined ? { kind: 'network', host, from } : { kind: 'network', host, scheme, from }
   if (typeof port !== 'number' || !Number.isInteger(port) || port < 1 || port > 65_535) return undefined
   return scheme === undefined ? { kind: 'network', host, port, from } : { kind: 'network', host, scheme, port, from }
 }

@@ -55,29 +55,34 @@ export class EffectIndex {
 
   /** Adds to `found` the rules that cover `resource` in every reading: what a grant needs. A rule can come twice. */
   findCovering(resource: Resource, found: Rule[]): void {
-    if (resource.kind !== 'network') return this.#findNamed(resource, found)
-    if (this.#hosts === undefined) return
-    const entries: HostEntry<Rule>[] = []
-    this.#hosts.find(resource.host, entries)
-    for (const { pattern, value } of entries) if (hostCovers(pattern, resource)) found.push(value)
+    if (resource.kind !== 'network') this.#findNamed(resource, found)
+    else if (this.#hosts !== undefined) {
+      const entries: HostEntry<Rule>[] = []
+      this.#hosts.find(resource.host, entries)
+      for (const { pattern, value } of entries) if (hostCovers(pattern, resource)) found.push(value)
+    }
   }
 
   /** Adds to `found` the rules that any reading of `resource` may fall under: what a forbid needs. A rule can come twice. */
   findTouching(resource: Resource, found: Rule[]): void {
-    if (resource.kind !== 'network') return this.#findNamed(resource, found)
-    if (this.#hosts === undefined) return
-    const entries: HostEntry<Rule>[] = []
-    for (const reading of hostReadings(resource.host)) this.#hosts.find(reading, entries)
-    for (const { pattern, value } of entries) if (hostTouches(pattern, resource)) found.push(value)
+    if (resource.kind !== 'network') this.#findNamed(resource, found)
+    else if (this.#hosts !== undefined) {
+      const entries: HostEntry<Rule>[] = []
+      for (const reading of hostReadings(resource.host)) this.#hosts.find(reading, entries)
+      for (const { pattern, value } of entries) if (hostTouches(pattern, resource)) found.push(value)
+    }
   }
 
   /** Resources with one reading only. */
   #findNamed(resource: Exclude<Resource, NetworkResource>, found: Rule[]): void {
     switch (resource.kind) {
       case 'path':
-        return (resource.access === 'read' ? this.#reads : this.#writes)?.find(resource.path, found)
+        if (resource.access === 'read') this.#reads?.find(resource.path, found)
+        else this.#writes?.find(resource.path, found)
+        return
       case 'binary':
-        return this.#binaries?.find(resource.path, found)
+        this.#binaries?.find(resource.path, found)
+        return
       case 'env':
         for (const rule of this.#env?.get(resource.name) ?? []) found.push(rule)
     }

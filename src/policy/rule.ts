@@ -41,7 +41,8 @@ export function byId(a: Rule, b: Rule): number {
 
 /** The facets the index does not decide: the node where roles did, and the skill. */
 export function concerns(rule: Rule, node: string, skill: string | undefined): boolean {
-  if (rule.nodes !== undefined && rule.roles !== undefined && !rule.nodes.some((glob) => glob.matches(node))) return false
+  if (rule.nodes !== undefined && rule.roles !== undefined && !rule.nodes.some((glob) => glob.matches(node)))
+    return false
   return appliesToSkill(rule, skill)
 }
 

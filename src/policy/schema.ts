@@ -18,7 +18,12 @@ const condition = z
     max: z.number().optional().describe('The argument is a number and not above this.'),
     min_length: count.optional().describe('The argument is text or a list and at least this long.'),
     max_length: count.optional().describe('The argument is text or a list and at most this long.'),
-    glob: z.string().min(1).max(LIMITS.patternLength).optional().describe('The argument is text and matches this glob.'),
+    glob: z
+      .string()
+      .min(1)
+      .max(LIMITS.patternLength)
+      .optional()
+      .describe('The argument is text and matches this glob.'),
     ignore_case: z.boolean().optional().describe('Compare `glob` without regard to case.'),
     optional: z
       .boolean()
@@ -35,7 +40,9 @@ const rule = z
     nodes: selectors.optional().describe('Names or name globs of nodes.'),
     skills: selectors.optional().describe('Only calls of these skills.'),
     tools: selectors.describe('Names or name globs of tools. "*" is every tool.'),
-    hosts: selectors.optional().describe('Host patterns: [scheme://]host[:port], where host is a name, *.name, **.name, * or a CIDR.'),
+    hosts: selectors
+      .optional()
+      .describe('Host patterns: [scheme://]host[:port], where host is a name, *.name, **.name, * or a CIDR.'),
     paths: z
       .strictObject({ read: selectors.optional(), write: selectors.optional() })
       .optional()

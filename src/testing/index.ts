@@ -1,4 +1,4 @@
 // ./testing: what users and we ourselves test with. Nothing here belongs in production.
 
+export { type ManualClock, manualClock } from './manual-clock.ts'
 export { unsafeNullEnforcer } from './null-enforcer.ts'
-export { manualClock, type ManualClock } from './manual-clock.ts'

@@ -23,7 +23,9 @@ describe('confine', () => {
   test('without an enforcer every confinement is refused, and the record says which enforcer was there', async () => {
     const { node, audit } = await openNode()
     await expect(node.confine('read_file')).rejects.toMatchObject({ code: 'ERR_ENFORCEMENT_UNAVAILABLE' })
-    expect(audit.lines.map((line) => JSON.parse(line)).find(({ type }) => type === 'run.opened')).toMatchObject({ enforcement: 'refusing' })
+    expect(audit.lines.map((line) => JSON.parse(line)).find(({ type }) => type === 'run.opened')).toMatchObject({
+      enforcement: 'refusing',
+    })
   })
 
   test('the null enforcer refuses too, as long as anything is required', async () => {
@@ -48,7 +50,13 @@ describe('confine', () => {
 
   test('a permit that depends on arguments grants a process nothing', async () => {
     const { enforcer, opened } = recorder()
-    const policy = { file: 'p.yaml', text: POLICY.replace('tools: [read_file]\n    paths', 'tools: [read_file]\n    args: { /path: { equals: /srv/data/a } }\n    paths') }
+    const policy = {
+      file: 'p.yaml',
+      text: POLICY.replace(
+        'tools: [read_file]\n    paths',
+        'tools: [read_file]\n    args: { /path: { equals: /srv/data/a } }\n    paths',
+      ),
+    }
     const { node } = await openNode({ enforcer, policy })
     await node.confine('read_file')
     expect(opened[0]?.profile.read).toEqual([])
@@ -56,7 +64,10 @@ describe('confine', () => {
 
   test('not for a tool out of scope, a node that ended, or a run that halted', async () => {
     const { enforcer, opened } = recorder()
-    const { run, node } = await openNode({ enforcer }, { nodes: { ...GRAPH.nodes, fetch: { skill: 'web', toolScope: ['ping'] } } })
+    const { run, node } = await openNode(
+      { enforcer },
+      { nodes: { ...GRAPH.nodes, fetch: { skill: 'web', toolScope: ['ping'] } } },
+    )
     await expect(node.confine('read_file')).rejects.toMatchObject({ denial: { code: 'tool_out_of_scope' } })
     await node.complete()
     await expect(node.confine('ping')).rejects.toMatchObject({ denial: { code: 'ticket_revoked' } })

@@ -1,8 +1,15 @@
 // A gateway in memory: one skill pinned by digest, two tools, one small policy. What most facade tests start from.
 
-import { AgentPort, type AgentPortOptions, type MemorySink, memorySink, type NodeAdmission, type Run } from '../../src/index.ts'
-import { examineBundle } from '../../src/attestation/examine.ts'
 import type { SkillBundle } from '../../src/attestation/bundle.ts'
+import { examineBundle } from '../../src/attestation/examine.ts'
+import {
+  AgentPort,
+  type AgentPortOptions,
+  type MemorySink,
+  memorySink,
+  type NodeAdmission,
+  type Run,
+} from '../../src/index.ts'
 
 export const MANIFEST = `
 skill: web
@@ -68,7 +75,11 @@ export const GRAPH = {
 /** A bundle of one manifest file. */
 export function bundleOf(manifest: string = MANIFEST, name = 'web'): SkillBundle {
   const source = { file: 'manifest.yaml', text: manifest }
-  return { name, files: [{ path: 'manifest.yaml', executable: false, bytes: new TextEncoder().encode(manifest) }], manifest: source }
+  return {
+    name,
+    files: [{ path: 'manifest.yaml', executable: false, bytes: new TextEncoder().encode(manifest) }],
+    manifest: source,
+  }
 }
 
 export function digestOf(bundle: SkillBundle): string {
@@ -82,7 +93,9 @@ export function pin(...bundles: readonly SkillBundle[]): object {
   return { version: 1, pinned: bundles.map((bundle) => ({ skill: bundle.name, digest: digestOf(bundle) })) }
 }
 
-export async function openPort(options: Partial<AgentPortOptions> = {}): Promise<{ port: AgentPort; audit: MemorySink }> {
+export async function openPort(
+  options: Partial<AgentPortOptions> = {},
+): Promise<{ port: AgentPort; audit: MemorySink }> {
   const audit = memorySink()
   const skills = options.skills ?? [bundleOf()]
   const port = await AgentPort.open({
@@ -96,7 +109,10 @@ export async function openPort(options: Partial<AgentPortOptions> = {}): Promise
   return { port, audit }
 }
 
-export async function openNode(options: Partial<AgentPortOptions> = {}, graph: object = GRAPH): Promise<{ port: AgentPort; run: Run; node: NodeAdmission; audit: MemorySink }> {
+export async function openNode(
+  options: Partial<AgentPortOptions> = {},
+  graph: object = GRAPH,
+): Promise<{ port: AgentPort; run: Run; node: NodeAdmission; audit: MemorySink }> {
   const { port, audit } = await openPort(options)
   const run = await port.openRun({ graph, principal: 'tester', id: 'run-1' })
   return { port, run, node: await run.admit('fetch'), audit }

@@ -2,8 +2,16 @@
 
 import { describe, expect, test, vi } from 'vitest'
 
-import { AgentPort, type AuditSink, type Clock, DeniedError, memorySink, PolicyEngine, type Verdict } from '../../src/index.ts'
-import { bundleOf, GRAPH, MANIFEST, openNode, openPort, pin, POLICY, recordTypes } from './fixture.ts'
+import {
+  AgentPort,
+  type AuditSink,
+  type Clock,
+  DeniedError,
+  memorySink,
+  PolicyEngine,
+  type Verdict,
+} from '../../src/index.ts'
+import { bundleOf, GRAPH, MANIFEST, openNode, openPort, POLICY, pin, recordTypes } from './fixture.ts'
 
 const API = 'https://api.example.com/'
 
@@ -24,24 +32,82 @@ describe('a call is refused when', () => {
     ['the tool is not declared', { tool: 'shell', args: {} }, 'tool_undeclared'],
     ['the arguments are a list', { tool: 'http_get', args: [API] }, 'arguments_invalid'],
     ['the arguments lack what is required', { tool: 'http_get', args: {} }, 'arguments_invalid'],
-    ['the arguments have more than the schema', { tool: 'http_get', args: { url: API, extra: 1 } }, 'arguments_invalid'],
+    [
+      'the arguments have more than the schema',
+      { tool: 'http_get', args: { url: API, extra: 1 } },
+      'arguments_invalid',
+    ],
     ['an argument has another type', { tool: 'http_get', args: { url: 5 } }, 'arguments_invalid'],
-    ['an argument is a getter', { tool: 'http_get', args: Object.defineProperty({}, 'url', { enumerable: true, get: () => API }) }, 'arguments_unreadable'],
-    ['the arguments are a proxy that throws', { tool: 'http_get', args: new Proxy({}, { ownKeys: () => { throw new Error('x') } }) }, 'arguments_unreadable'],
-    ['the arguments have a __proto__ key', { tool: 'http_get', args: JSON.parse('{"url":"https://api.example.com/","__proto__":{"a":1}}') }, 'arguments_unreadable'],
+    [
+      'an argument is a getter',
+      { tool: 'http_get', args: Object.defineProperty({}, 'url', { enumerable: true, get: () => API }) },
+      'arguments_unreadable',
+    ],
+    [
+      'the arguments are a proxy that throws',
+      {
+        tool: 'http_get',
+        args: new Proxy(
+          {},
+          {
+            ownKeys: () => {
+              throw new Error('x')
+            },
+          },
+        ),
+      },
+      'arguments_unreadable',
+    ],
+    [
+      'the arguments have a __proto__ key',
+      { tool: 'http_get', args: JSON.parse('{"url":"https://api.example.com/","__proto__":{"a":1}}') },
+      'arguments_unreadable',
+    ],
     ['the arguments are 10,000 deep', { tool: 'http_get', args: deep(10_000) }, 'arguments_too_large'],
-    ['an argument is 10 MB long', { tool: 'http_get', args: { url: `${API}${'a'.repeat(10_000_000)}` } }, 'arguments_too_large'],
-    ['the URL has user info', { tool: 'http_get', args: { url: 'https://api.example.com@evil.test/' } }, 'resource_invalid'],
-    ['the URL has a backslash', { tool: 'http_get', args: { url: 'https://api.example.com\\@evil.test/' } }, 'resource_invalid'],
+    [
+      'an argument is 10 MB long',
+      { tool: 'http_get', args: { url: `${API}${'a'.repeat(10_000_000)}` } },
+      'arguments_too_large',
+    ],
+    [
+      'the URL has user info',
+      { tool: 'http_get', args: { url: 'https://api.example.com@evil.test/' } },
+      'resource_invalid',
+    ],
+    [
+      'the URL has a backslash',
+      { tool: 'http_get', args: { url: 'https://api.example.com\\@evil.test/' } },
+      'resource_invalid',
+    ],
     ['the address is octal', { tool: 'http_get', args: { url: 'http://0177.0.0.1/' } }, 'resource_invalid'],
     ['the address is short', { tool: 'http_get', args: { url: 'http://127.1/' } }, 'resource_invalid'],
     ['the address is hex', { tool: 'http_get', args: { url: 'http://0x7f000001/' } }, 'resource_invalid'],
-    ['the address is mapped into IPv6', { tool: 'http_get', args: { url: 'http://[::ffff:127.0.0.1]/' } }, 'resource_undeclared'],
-    ['the host is not in the manifest', { tool: 'http_get', args: { url: 'https://other.example.com/' } }, 'resource_undeclared'],
-    ['the port is another', { tool: 'http_get', args: { url: 'https://api.example.com:8443/' } }, 'resource_undeclared'],
-    ['a URL hides in an unmapped argument', { tool: 'http_get', args: { url: API, note: 'https://evil.test/?q=secret' } }, 'resource_unmapped'],
+    [
+      'the address is mapped into IPv6',
+      { tool: 'http_get', args: { url: 'http://[::ffff:127.0.0.1]/' } },
+      'resource_undeclared',
+    ],
+    [
+      'the host is not in the manifest',
+      { tool: 'http_get', args: { url: 'https://other.example.com/' } },
+      'resource_undeclared',
+    ],
+    [
+      'the port is another',
+      { tool: 'http_get', args: { url: 'https://api.example.com:8443/' } },
+      'resource_undeclared',
+    ],
+    [
+      'a URL hides in an unmapped argument',
+      { tool: 'http_get', args: { url: API, note: 'https://evil.test/?q=secret' } },
+      'resource_unmapped',
+    ],
     ['a path climbs', { tool: 'read_file', args: { path: '/srv/data/../../etc/passwd' } }, 'resource_invalid'],
-    ['a path climbs encoded', { tool: 'read_file', args: { path: '/srv/data/%2e%2e/%2e%2e/etc/passwd' } }, 'resource_invalid'],
+    [
+      'a path climbs encoded',
+      { tool: 'read_file', args: { path: '/srv/data/%2e%2e/%2e%2e/etc/passwd' } },
+      'resource_invalid',
+    ],
     ['a path is outside', { tool: 'read_file', args: { path: '/etc/passwd' } }, 'resource_undeclared'],
     ['a rule forbids it', { tool: 'http_get', args: { url: 'https://a.evil.example/' } }, 'forbidden'],
     ['a person has to agree', { tool: 'read_file', args: { path: '/srv/data/secret/key' } }, 'approval_required'],
@@ -60,13 +126,21 @@ describe('a call is refused when', () => {
   })
 
   test('the tool is outside the tool_scope of the node; a node starts with nothing', async () => {
-    const { run, node } = await openNode({}, { nodes: { fetch: { skill: 'web', toolScope: ['ping'] }, bare: { skill: 'web' } } })
+    const { run, node } = await openNode(
+      {},
+      { nodes: { fetch: { skill: 'web', toolScope: ['ping'] }, bare: { skill: 'web' } } },
+    )
     expect(await codeOf(node, { tool: 'http_get', args: { url: API } })).toBe('tool_out_of_scope')
     expect(await codeOf(await run.admit('bare'), { tool: 'ping' })).toBe('tool_out_of_scope')
   })
 
   test('no rule permits it', async () => {
-    const { node } = await openNode({ policy: { file: 'p.yaml', text: POLICY.replace('tools: [ping]', 'tools: [ping, http_get]\n    args: { /method: { equals: PUT } }') } })
+    const { node } = await openNode({
+      policy: {
+        file: 'p.yaml',
+        text: POLICY.replace('tools: [ping]', 'tools: [ping, http_get]\n    args: { /method: { equals: PUT } }'),
+      },
+    })
     expect(await codeOf(node, { tool: 'ping' })).toBe('no_matching_permit')
   })
 
@@ -104,7 +178,10 @@ describe('a call is refused when', () => {
     let wall = 1_000_000
     let steady = 0
     const clock: Clock = { now: () => wall, monotonic: () => steady }
-    const { node } = await openNode({ clock }, { nodes: { fetch: { skill: 'web', toolScope: ['ping'], lifetimeMs: 1000 } } })
+    const { node } = await openNode(
+      { clock },
+      { nodes: { fetch: { skill: 'web', toolScope: ['ping'], lifetimeMs: 1000 } } },
+    )
     expect(await codeOf(node, { tool: 'ping' })).toBe('allow')
     steady = 1000
     wall = 0
@@ -113,7 +190,10 @@ describe('a call is refused when', () => {
 
   test('the policy was replaced after the node was admitted', async () => {
     const { port, run, node } = await openNode()
-    await port.replacePolicy({ file: 'policy.yaml', text: `${POLICY}  - { id: more, effect: permit, nodes: [nobody], tools: [ping] }\n` })
+    await port.replacePolicy({
+      file: 'policy.yaml',
+      text: `${POLICY}  - { id: more, effect: permit, nodes: [nobody], tools: [ping] }\n`,
+    })
     expect(await codeOf(node, { tool: 'ping' })).toBe('ticket_revoked')
     expect(await codeOf(await run.admit('aside'), { tool: 'ping' })).toBe('allow')
   })
@@ -160,16 +240,17 @@ describe('the audit log is a condition', () => {
     return sink
   }
 
-  test.each([['throw', 'audit_unavailable'], ['reject', 'audit_unavailable'], ['hang', 'deadline_exceeded']] as const)(
-    'a sink that starts to %s denies with %s',
-    async (mode, code) => {
-      const sink = breakable()
-      const { node } = await openNode({ audit: sink, timeoutMs: 20 })
-      expect(await codeOf(node, { tool: 'ping' })).toBe('allow')
-      sink.mode = mode
-      expect(await codeOf(node, { tool: 'ping' })).toBe(code)
-    },
-  )
+  test.each([
+    ['throw', 'audit_unavailable'],
+    ['reject', 'audit_unavailable'],
+    ['hang', 'deadline_exceeded'],
+  ] as const)('a sink that starts to %s denies with %s', async (mode, code) => {
+    const sink = breakable()
+    const { node } = await openNode({ audit: sink, timeoutMs: 20 })
+    expect(await codeOf(node, { tool: 'ping' })).toBe('allow')
+    sink.mode = mode
+    expect(await codeOf(node, { tool: 'ping' })).toBe(code)
+  })
 
   test('a sink that hangs keeps no refusal waiting, and no halt', async () => {
     const sink = breakable()
@@ -189,7 +270,9 @@ describe('the audit log is a condition', () => {
     expect(await codeOf(node, { tool: 'ping' })).toBe('audit_unavailable')
     sink.mode = 'ok'
     const other = await run.admit('aside')
-    expect(other.decision === 'allow' ? await codeOf(other, { tool: 'ping' }) : other.denial?.code).toBe('audit_unavailable')
+    expect(other.decision === 'allow' ? await codeOf(other, { tool: 'ping' }) : other.denial?.code).toBe(
+      'audit_unavailable',
+    )
   })
 
   test('an outcome that cannot be recorded is not handed on', async () => {
@@ -198,7 +281,10 @@ describe('the audit log is a condition', () => {
     const call = await node.authorize({ tool: 'ping' })
     if (call.decision !== 'allow') throw new Error(call.denial.detail)
     sink.mode = 'throw'
-    expect(await call.settle('x')).toMatchObject({ accepted: false, denial: { code: 'audit_unavailable', dispatched: true } })
+    expect(await call.settle('x')).toMatchObject({
+      accepted: false,
+      denial: { code: 'audit_unavailable', dispatched: true },
+    })
   })
 
   test('a halt does not wait for the log', async () => {
@@ -219,7 +305,9 @@ describe('the audit log is a condition', () => {
         lines.push(line)
         if (!slow) return undefined
         slow = false
-        return new Promise<void>((resolve) => { release = resolve })
+        return new Promise<void>((resolve) => {
+          release = resolve
+        })
       },
     }
     const { run, node } = await openNode({ audit, timeoutMs: 100 })
@@ -242,7 +330,9 @@ describe('what was judged is what runs', () => {
     const call = await pending
     if (call.decision !== 'allow') throw new Error(call.denial.detail)
     expect(call.args['url']).toBe(API)
-    expect(() => { (call.args as { url: string }).url = 'https://evil.test/' }).toThrow(TypeError)
+    expect(() => {
+      ;(call.args as { url: string }).url = 'https://evil.test/'
+    }).toThrow(TypeError)
   })
 
   test('control: judging the caller’s own object lets it be swapped', () => {
@@ -276,7 +366,10 @@ describe('what was judged is what runs', () => {
   test('a result after the verdict expired is dropped', async () => {
     let steady = 0
     const clock: Clock = { now: () => 0, monotonic: () => steady }
-    const { node } = await openNode({ clock }, { nodes: { fetch: { skill: 'web', toolScope: ['ping'], lifetimeMs: 1000 } } })
+    const { node } = await openNode(
+      { clock },
+      { nodes: { fetch: { skill: 'web', toolScope: ['ping'], lifetimeMs: 1000 } } },
+    )
     const call = await node.authorize({ tool: 'ping' })
     if (call.decision !== 'allow') throw new Error()
     steady = 1000
@@ -353,9 +446,26 @@ describe('guard', () => {
     const tool = vi.fn(async () => 'done')
     const ping = port.guard('ping', tool)
     const other = await openNode()
-    const forged = { authorize: async () => ({ decision: 'allow', args: {}, settle: async (value: unknown) => ({ accepted: true, value }) }) }
-    for (const impostor of [undefined, null, {}, forged, Object.create(Object.getPrototypeOf(node)), new Proxy(node, {}), other.node]) {
-      await expect(ping(impostor as never, {})).rejects.toMatchObject({ code: 'ERR_DENIED', denial: { code: 'ticket_missing' } })
+    const forged = {
+      authorize: async () => ({
+        decision: 'allow',
+        args: {},
+        settle: async (value: unknown) => ({ accepted: true, value }),
+      }),
+    }
+    for (const impostor of [
+      undefined,
+      null,
+      {},
+      forged,
+      Object.create(Object.getPrototypeOf(node)),
+      new Proxy(node, {}),
+      other.node,
+    ]) {
+      await expect(ping(impostor as never, {})).rejects.toMatchObject({
+        code: 'ERR_DENIED',
+        denial: { code: 'ticket_missing' },
+      })
     }
     expect(tool).not.toHaveBeenCalled()
     expect(await ping(node, {})).toBe('done')
@@ -372,9 +482,15 @@ describe('guard', () => {
 
   test('a tool that throws has its failure recorded and its own error thrown', async () => {
     const { port, node, audit } = await openNode()
-    const ping = port.guard('ping', async () => { throw new RangeError('boom') })
+    const ping = port.guard('ping', async () => {
+      throw new RangeError('boom')
+    })
     await expect(ping(node, {})).rejects.toThrow(RangeError)
-    expect(JSON.parse(audit.lines.at(-1) ?? '')).toMatchObject({ type: 'call.outcome', outcome: 'failed', detail: 'RangeError: boom' })
+    expect(JSON.parse(audit.lines.at(-1) ?? '')).toMatchObject({
+      type: 'call.outcome',
+      outcome: 'failed',
+      detail: 'RangeError: boom',
+    })
   })
 })
 
@@ -390,7 +506,11 @@ describe('opening', () => {
     ['observe without a candidate', { mode: 'observe' }, 'ERR_CONFIG_INVALID'],
     ['an empty policy', { policy: { file: 'p.yaml', text: '' } }, 'ERR_POLICY_INVALID'],
     ['a null policy', { policy: { file: 'p.yaml', text: 'null' } }, 'ERR_POLICY_INVALID'],
-    ['a misspelt effect', { policy: { file: 'p.yaml', text: POLICY.replace('forbid', 'forbidd') } }, 'ERR_POLICY_INVALID'],
+    [
+      'a misspelt effect',
+      { policy: { file: 'p.yaml', text: POLICY.replace('forbid', 'forbidd') } },
+      'ERR_POLICY_INVALID',
+    ],
     ['an unusable trust', { trust: { version: 1, publisher: [] } }, 'ERR_TRUST_INVALID'],
   ]
   test.each(bad)('%s is refused', async (_, options, code) => {
@@ -398,7 +518,14 @@ describe('opening', () => {
   })
 
   test.each(['policy', 'skills', 'trust', 'audit'])('absent %s is misuse, never "all"', async (key) => {
-    const options = { policy: { file: 'p.yaml', text: POLICY }, skills: [], trust: { version: 1 }, audit: memorySink(), env: {}, [key]: undefined }
+    const options = {
+      policy: { file: 'p.yaml', text: POLICY },
+      skills: [],
+      trust: { version: 1 },
+      audit: memorySink(),
+      env: {},
+      [key]: undefined,
+    }
     await expect(AgentPort.open(options as never)).rejects.toThrow(TypeError)
   })
 
@@ -410,9 +537,17 @@ describe('opening', () => {
 
   const rejected: readonly (readonly [string, () => object, string])[] = [
     ['not vouched for', () => ({ trust: { version: 1, pinned: [] } }), 'attestation_missing'],
-    ['changed after it was pinned', () => ({ skills: [bundleOf(`${MANIFEST}# more\n`)], trust: pin(bundleOf()) }), 'attestation_mismatch'],
+    [
+      'changed after it was pinned',
+      () => ({ skills: [bundleOf(`${MANIFEST}# more\n`)], trust: pin(bundleOf()) }),
+      'attestation_mismatch',
+    ],
     ['malformed', () => ({ skills: [bundleOf(`${MANIFEST}allowed_host: []\n`)] }), 'manifest_invalid'],
-    ['asking for more than is granted', () => ({ skills: [bundleOf(MANIFEST.replace('/srv/data/**', '/**'))] }), 'manifest_excess'],
+    [
+      'asking for more than is granted',
+      () => ({ skills: [bundleOf(MANIFEST.replace('/srv/data/**', '/**'))] }),
+      'manifest_excess',
+    ],
   ]
   test.each(rejected)('a skill that is %s is rejected, recorded, and runs nowhere', async (_, options, code) => {
     const { port, audit } = await openPort({ ...options(), rejectedSkills: 'report' })
@@ -426,13 +561,22 @@ describe('opening', () => {
 
   test('the excess is named with its place', async () => {
     const excessive = openPort({ skills: [bundleOf(MANIFEST.replace('/srv/data/**', '/**'))] })
-    await expect(excessive).rejects.toMatchObject({ code: 'ERR_SKILL_REJECTED', message: expect.stringContaining('read /** (manifest.yaml:21:18)') })
+    await expect(excessive).rejects.toMatchObject({
+      code: 'ERR_SKILL_REJECTED',
+      message: expect.stringContaining('read /** (manifest.yaml:21:18)'),
+    })
   })
 
   test('unless told to report, a rejected skill keeps the gateway closed; all problems are named', async () => {
     const audit = memorySink()
-    const broken = openPort({ audit, skills: [bundleOf(MANIFEST.replace('allowed_hosts', 'allowed_host').replace('kind: url', 'kind: uri'))] })
-    await expect(broken).rejects.toMatchObject({ code: 'ERR_SKILL_REJECTED', message: expect.stringMatching(/kind[^]*allowed_host/) })
+    const broken = openPort({
+      audit,
+      skills: [bundleOf(MANIFEST.replace('allowed_hosts', 'allowed_host').replace('kind: url', 'kind: uri'))],
+    })
+    await expect(broken).rejects.toMatchObject({
+      code: 'ERR_SKILL_REJECTED',
+      message: expect.stringMatching(/kind[^]*allowed_host/),
+    })
     expect(recordTypes(audit).slice(-2)).toEqual(['skill.rejected', 'log.closed'])
   })
 
@@ -447,8 +591,12 @@ describe('opening', () => {
 
   test('a graph that names an unknown skill, or has a cycle, does not open', async () => {
     const { port } = await openPort()
-    await expect(port.openRun({ graph: { nodes: { a: { skill: 'other' } } }, principal: 'x' })).rejects.toMatchObject({ code: 'ERR_GRAPH_INVALID' })
-    await expect(port.openRun({ graph: { nodes: { a: { skill: 'web', after: ['a'] } } }, principal: 'x' })).rejects.toMatchObject({ code: 'ERR_GRAPH_INVALID' })
+    await expect(port.openRun({ graph: { nodes: { a: { skill: 'other' } } }, principal: 'x' })).rejects.toMatchObject({
+      code: 'ERR_GRAPH_INVALID',
+    })
+    await expect(
+      port.openRun({ graph: { nodes: { a: { skill: 'web', after: ['a'] } } }, principal: 'x' }),
+    ).rejects.toMatchObject({ code: 'ERR_GRAPH_INVALID' })
   })
 })
 
@@ -457,7 +605,12 @@ describe('observe', () => {
     const candidate = PolicyEngine.from({ file: 'c.yaml', text: 'version: 1\nrules: []\n' })
     const { node, audit } = await openNode({ mode: 'observe', candidate })
     expect(await codeOf(node, { tool: 'ping' })).toBe('allow')
-    expect(JSON.parse(audit.lines.at(-1) ?? '')).toMatchObject({ type: 'call.allowed', mode: 'observe', candidate_decision: 'deny', candidate_code: 'no_matching_permit' })
+    expect(JSON.parse(audit.lines.at(-1) ?? '')).toMatchObject({
+      type: 'call.allowed',
+      mode: 'observe',
+      candidate_decision: 'deny',
+      candidate_code: 'no_matching_permit',
+    })
     expect(await codeOf(node, { tool: 'http_get', args: { url: 'https://x.evil.example/' } })).toBe('forbidden')
   })
 })
@@ -466,8 +619,12 @@ describe('observers', () => {
   test('one that throws changes nothing and silences nobody', async () => {
     const { port, node } = await openNode()
     const seen: Verdict[] = []
-    port.on('verdict', () => { throw new Error('observer') })
-    port.on('verdict', async () => { throw new Error('observer') })
+    port.on('verdict', () => {
+      throw new Error('observer')
+    })
+    port.on('verdict', async () => {
+      throw new Error('observer')
+    })
     const off = port.on('verdict', (verdict) => seen.push(verdict))
     expect(await codeOf(node, { tool: 'ping' })).toBe('allow')
     off()

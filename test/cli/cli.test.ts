@@ -44,7 +44,11 @@ describe('check', () => {
     file('policy.yaml', POLICY)
     file('web/manifest.yaml', MANIFEST)
     file('graph.yaml', GRAPH_FILE)
-    expect(await agentport('check', directory)).toEqual({ code: 0, out: '✓ 1 graph, 1 policy, 1 manifest: 0 errors, 0 warnings', err: '' })
+    expect(await agentport('check', directory)).toEqual({
+      code: 0,
+      out: '✓ 1 graph, 1 policy, 1 manifest: 0 errors, 0 warnings',
+      err: '',
+    })
   })
 
   test('every problem of every document at once, each with place, frame and fix', async () => {
@@ -63,7 +67,9 @@ describe('check', () => {
     file('web/manifest.yaml', MANIFEST.replace('/srv/data/**', '/srv/**'))
     const { code, err } = await agentport('check', directory)
     expect(code).toBe(1)
-    expect(err).toContain('./web/manifest.yaml:21:18: error not_granted: no policy permits skill "web" this read: /srv/**')
+    expect(err).toContain(
+      './web/manifest.yaml:21:18: error not_granted: no policy permits skill "web" this read: /srv/**',
+    )
   })
 
   test('a graph that names a tool its skill has not', async () => {
@@ -80,7 +86,11 @@ describe('check', () => {
     file('policy.yaml', 'version: 2\nrules: []\n')
     const { code, out } = await agentport('check', directory, '--json')
     expect(code).toBe(1)
-    expect(JSON.parse(out)).toMatchObject({ ok: false, documents: [{ kind: 'policy' }], problems: [{ code: 'invalid_value', line: 1 }] })
+    expect(JSON.parse(out)).toMatchObject({
+      ok: false,
+      documents: [{ kind: 'policy' }],
+      problems: [{ code: 'invalid_value', line: 1 }],
+    })
   })
 
   test('--strict makes warnings count', async () => {
@@ -95,7 +105,12 @@ describe('check', () => {
     expect((await agentport('check', path, '--var', 'data=/srv/data')).code).toBe(0)
   })
 
-  test.each([[[], 2], [['nowhere'], 2], [['--wrong'], 2], [['.', '--var', 'x'], 2]] as const)('%j cannot be carried out', async (args, code) => {
+  test.each([
+    [[], 2],
+    [['nowhere'], 2],
+    [['--wrong'], 2],
+    [['.', '--var', 'x'], 2],
+  ] as const)('%j cannot be carried out', async (args, code) => {
     expect((await agentport('check', ...args)).code).toBe(code)
   })
 
@@ -137,7 +152,18 @@ describe('keygen, sign, digest', () => {
     expect((await agentport('keygen', key)).code).toBe(2)
     chmodSync(key, 0o644)
     const skill = dirname(file('web/manifest.yaml', MANIFEST))
-    const { code, err } = await agentport('sign', skill, '--key', key, '--publisher', 'acme', '--sequence', '1', '--version', '1')
+    const { code, err } = await agentport(
+      'sign',
+      skill,
+      '--key',
+      key,
+      '--publisher',
+      'acme',
+      '--sequence',
+      '1',
+      '--version',
+      '1',
+    )
     expect(code).toBe(2)
     expect(err).toContain('ERR_KEY_INVALID')
   })
@@ -183,7 +209,13 @@ describe('audit verify', () => {
     expect((await agentport('audit', 'verify', path, '--head', head)).code).toBe(1)
   })
 
-  test.each([['audit'], ['audit', 'verify'], ['audit', 'verify', 'nowhere'], ['audit', 'verify', 'x', '--head', 'y'], ['audit', 'delete', 'x']])('%s %s %s cannot be carried out', async (...args) => {
+  test.each([
+    ['audit'],
+    ['audit', 'verify'],
+    ['audit', 'verify', 'nowhere'],
+    ['audit', 'verify', 'x', '--head', 'y'],
+    ['audit', 'delete', 'x'],
+  ])('%s %s %s cannot be carried out', async (...args) => {
     expect((await agentport(...args.filter((arg) => arg !== undefined))).code).toBe(2)
   })
 })
@@ -194,6 +226,7 @@ describe('the command itself', () => {
     expect((await agentport('--help')).out).toMatch(/check .*\n.*audit /)
     expect((await agentport('--version')).out).toMatch(/^\d+\.\d+\.\d+$/)
     expect(await agentport('destroy')).toMatchObject({ code: 2, err: expect.stringContaining('check, audit') })
-    for (const command of ['check', 'audit', 'keygen', 'sign', 'digest']) expect((await agentport(command, '--help')).out).toMatch(new RegExp(`^Usage: agentport ${command}`))
+    for (const command of ['check', 'audit', 'keygen', 'sign', 'digest'])
+      expect((await agentport(command, '--help')).out).toMatch(new RegExp(`^Usage: agentport ${command}`))
   })
 })

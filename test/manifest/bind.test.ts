@@ -9,7 +9,7 @@ import type { JsonObject, JsonValue } from '../../src/core/json.ts'
 import { LIMITS } from '../../src/core/limits.ts'
 import { copyPlain } from '../../src/core/plain.ts'
 import { describeResource, type Resource } from '../../src/core/resource.ts'
-import { type BoundCall, bindCall } from '../../src/manifest/bind.ts'
+import { type BoundCall, bindCall, bindCopied } from '../../src/manifest/bind.ts'
 import type { Manifest } from '../../src/manifest/manifest.ts'
 import { ManifestValidator } from '../../src/manifest/validator.ts'
 import { fuzzRuns } from '../support/fuzz.ts'
@@ -171,12 +171,19 @@ describe('what is declared goes through, in canonical form', () => {
   test('what did not change is shared; all of it is frozen', () => {
     const copy = copyPlain({ url: 'https://API.example.com/', extra: { a: [1] } })
     if (!copy.ok) throw new Error('no copy')
-    const bound = bindCall(manifest, 'fetch', copy.value)
+    const bound = bindCopied(manifest, 'fetch', copy.value as JsonObject)
     if (!bound.ok) throw new Error(bound.denial.detail)
     expect(bound.args['extra']).toBe((copy.value as JsonObject)['extra'])
     expect([bound.args, bound.args['extra'], bound.resources, bound.resources[0]].every(Object.isFrozen)).toBe(true)
-    const again = bindCall(manifest, 'fetch', bound.args)
+    const again = bindCopied(manifest, 'fetch', bound.args)
     expect(again.ok && again.args).toBe(bound.args)
+  })
+
+  test('a frozen object is not taken for a deep frozen copy', () => {
+    const nested = { path: 'a' }
+    const bound = bindCall(manifest, 'fetch', Object.freeze({ url: 'https://api.example.com/', nested }))
+    nested.path = '/etc/passwd'
+    expect(bound.ok && bound.args).toEqual({ url: 'https://api.example.com/', nested: { path: 'a' } })
   })
 
   test('changing the arguments after the call changes nothing', () => {
@@ -418,7 +425,7 @@ describe('caller misuse and mishaps', () => {
         throw new RangeError('secret')
       },
     })
-    const bound = bindCall(manifest, 'loose', frozen)
+    const bound = bindCopied(manifest, 'loose', frozen)
     expect(bound).toMatchObject({ ok: false, denial: { code: 'internal_error' } })
     expect(JSON.stringify(bound)).not.toContain('secret')
   })

@@ -19,46 +19,123 @@ const SKILL_GLOBS = [...SKILLS, 'web*', '*']
 const ROLES = ['reader', 'writer', 'admin', 'guest']
 
 const HOSTS = [
-  'example.com', 'api.example.com', 'a.api.example.com', '*.example.com', '**.example.com', '*.api.example.com', '*',
-  'localhost', '**.localhost.test', '10.0.0.0/8', '10.1.0.0/16', '10.1.2.3', '127.0.0.0/8', '127.0.0.1', '0.0.0.0/0',
-  '169.254.169.254', '2001:db8::/32', '2001:db8::1', '64:ff9b::/96', '2002::/16', '::/0', '::1', '2000::/3',
+  'example.com',
+  'api.example.com',
+  'a.api.example.com',
+  '*.example.com',
+  '**.example.com',
+  '*.api.example.com',
+  '*',
+  'localhost',
+  '**.localhost.test',
+  '10.0.0.0/8',
+  '10.1.0.0/16',
+  '10.1.2.3',
+  '127.0.0.0/8',
+  '127.0.0.1',
+  '0.0.0.0/0',
+  '169.254.169.254',
+  '2001:db8::/32',
+  '2001:db8::1',
+  '64:ff9b::/96',
+  '2002::/16',
+  '::/0',
+  '::1',
+  '2000::/3',
 ]
 const PORTS = ['', '', '', ':443', ':8080', ':*']
 const SCHEMES = ['', '', '', 'https://', 'http://', 'wss://']
 const NAMES = [
-  'example.com', 'api.example.com', 'a.api.example.com', 'a.b.api.example.com', 'evil.test', 'notexample.com', 'localhost',
-  'x.localhost', 'example.com.evil.test', 'com',
+  'example.com',
+  'api.example.com',
+  'a.api.example.com',
+  'a.b.api.example.com',
+  'evil.test',
+  'notexample.com',
+  'localhost',
+  'x.localhost',
+  'example.com.evil.test',
+  'com',
 ]
 const ADDRESSES = [
-  '10.0.0.1', '10.1.2.3', '10.1.255.255', '11.0.0.0', '127.0.0.1', '127.255.0.1', '0.0.0.0', '169.254.169.254', '::1', '::',
-  '2001:db8::1', '2001:db9::', '64:ff9b::a01:203', '64:ff9b::7f00:1', '2002:a01:203::', '2002:7f00:1::5', '::ffff:10.1.2.3',
+  '10.0.0.1',
+  '10.1.2.3',
+  '10.1.255.255',
+  '11.0.0.0',
+  '127.0.0.1',
+  '127.255.0.1',
+  '0.0.0.0',
+  '169.254.169.254',
+  '::1',
+  '::',
+  '2001:db8::1',
+  '2001:db9::',
+  '64:ff9b::a01:203',
+  '64:ff9b::7f00:1',
+  '2002:a01:203::',
+  '2002:7f00:1::5',
+  '::ffff:10.1.2.3',
 ]
 
 const PATH_PATTERNS = [
-  '/', '/**', '/srv', '/srv/**', '/srv/p', '/srv/p/**', '/srv/*', '/srv/*/log', '/srv/**/log', '/srv/p/*.txt', '/**/secret',
-  '/**/secret/**', '/srv/p/**/a/**/b', '/srv/?/log', '/srv/[pq]/**', '/etc/**', '/srv/p/.env',
+  '/',
+  '/**',
+  '/srv',
+  '/srv/**',
+  '/srv/p',
+  '/srv/p/**',
+  '/srv/*',
+  '/srv/*/log',
+  '/srv/**/log',
+  '/srv/p/*.txt',
+  '/**/secret',
+  '/**/secret/**',
+  '/srv/p/**/a/**/b',
+  '/srv/?/log',
+  '/srv/[pq]/**',
+  '/etc/**',
+  '/srv/p/.env',
 ]
 const PATHS = [
-  '/', '/srv', '/srv/p', '/srv/q', '/srv/p/log', '/srv/p/q/log', '/srv/p/x.txt', '/srv/p/.env', '/srv/p/secret', '/secret',
-  '/srv/secret/deep/er', '/srv/p/a/b', '/srv/p/1/a/2/3/b', '/srv/p/a/a/b/b', '/etc/passwd', '/srvp', '/srv/pq',
+  '/',
+  '/srv',
+  '/srv/p',
+  '/srv/q',
+  '/srv/p/log',
+  '/srv/p/q/log',
+  '/srv/p/x.txt',
+  '/srv/p/.env',
+  '/srv/p/secret',
+  '/secret',
+  '/srv/secret/deep/er',
+  '/srv/p/a/b',
+  '/srv/p/1/a/2/3/b',
+  '/srv/p/a/a/b/b',
+  '/etc/passwd',
+  '/srvp',
+  '/srv/pq',
 ]
 const ENV = ['LANG', 'HOME', 'AWS_SECRET_ACCESS_KEY']
 const POINTERS = ['/method', '/bytes', '/to', '/deep/er', '/list/1', '/a~1b', '/flag']
 const SCALARS = ['GET', 'POST', 'get', '', 'ab.c', 7, 0, -1.5, 100, true, false, null] as const
 const TEXT_GLOBS = ['G*', '*', '?ET', 'p?st', '*.c', 'a*c', '[a-b]*'.replace('a-b', 'ab')]
 
-const some = <T>(values: readonly T[], max = 2): fc.Arbitrary<T[]> => fc.uniqueArray(fc.constantFrom(...values), { minLength: 1, maxLength: max })
-const maybe = <T>(arbitrary: fc.Arbitrary<T>, freq = 3): fc.Arbitrary<T | undefined> => fc.option(arbitrary, { nil: undefined, freq })
+const some = <T>(values: readonly T[], max = 2): fc.Arbitrary<T[]> =>
+  fc.uniqueArray(fc.constantFrom(...values), { minLength: 1, maxLength: max })
+const maybe = <T>(arbitrary: fc.Arbitrary<T>, freq = 3): fc.Arbitrary<T | undefined> =>
+  fc.option(arbitrary, { nil: undefined, freq })
 
 /** The members of `record` that are there. Absent keys, not undefined ones: a policy is JSON. */
 function present<T extends object>(record: T): T {
   return Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined)) as T
 }
 
-const hostPattern = fc.tuple(fc.constantFrom(...SCHEMES), fc.constantFrom(...HOSTS), fc.constantFrom(...PORTS)).map(([scheme, host, port]) => {
-  const isIpv6 = host.includes(':')
-  return `${scheme}${isIpv6 && port !== '' ? `[${host}]` : host}${port}`
-})
+const hostPattern = fc
+  .tuple(fc.constantFrom(...SCHEMES), fc.constantFrom(...HOSTS), fc.constantFrom(...PORTS))
+  .map(([scheme, host, port]) => {
+    const isIpv6 = host.includes(':')
+    return `${scheme}${isIpv6 && port !== '' ? `[${host}]` : host}${port}`
+  })
 
 const condition: fc.Arbitrary<RawCondition> = fc
   .oneof(
@@ -71,7 +148,9 @@ const condition: fc.Arbitrary<RawCondition> = fc
     fc.record({ glob: fc.constantFrom(...TEXT_GLOBS), ignore_case: maybe(fc.boolean()) }),
     fc.record({ one_of: fc.constant(['GET', 'POST']), max_length: fc.constant(3) }),
   )
-  .chain((tests) => fc.boolean().map((optional) => present({ ...tests, optional: optional ? true : undefined }) as RawCondition))
+  .chain((tests) =>
+    fc.boolean().map((optional) => present({ ...tests, optional: optional ? true : undefined }) as RawCondition),
+  )
 
 const rule = (id: string, effects: readonly RawRule['effect'][]): fc.Arbitrary<RawRule> =>
   fc
@@ -81,7 +160,10 @@ const rule = (id: string, effects: readonly RawRule['effect'][]): fc.Arbitrary<R
       who: fc.constantFrom('roles', 'nodes', 'both', 'everyone', 'everyone and nodes', 'many'),
       roleNames: some(ROLES, 3),
       nodeGlobs: some(NODE_GLOBS),
-      tools: fc.oneof({ weight: 5, arbitrary: some(TOOL_GLOBS, 2) }, { weight: 1, arbitrary: some(TOOL_GLOBS, TOOL_GLOBS.length) }),
+      tools: fc.oneof(
+        { weight: 5, arbitrary: some(TOOL_GLOBS, 2) },
+        { weight: 1, arbitrary: some(TOOL_GLOBS, TOOL_GLOBS.length) },
+      ),
       skills: maybe(some(SKILL_GLOBS), 2),
       hosts: maybe(fc.uniqueArray(hostPattern, { minLength: 1, maxLength: 3 })),
       read: maybe(some(PATH_PATTERNS), 2),
@@ -106,7 +188,9 @@ const rule = (id: string, effects: readonly RawRule['effect'][]): fc.Arbitrary<R
 
 const roleDefinition = fc
   .record({ nodes: maybe(some(NODE_GLOBS)), asserted: fc.boolean() })
-  .map(({ nodes, asserted }) => (nodes === undefined ? { asserted: true } : present({ nodes, asserted: asserted ? true : undefined })))
+  .map(({ nodes, asserted }) =>
+    nodes === undefined ? { asserted: true } : present({ nodes, asserted: asserted ? true : undefined }),
+  )
 
 /** What a policy set is made of: rules in any order, roles, and which of `files` documents each belongs to. */
 export interface PolicyDraft {
@@ -124,7 +208,9 @@ export function policyDraft(effects: readonly RawRule['effect'][] = EFFECTS, max
     rules: fc
       .integer({ min: 1, max: maxRules })
       .chain((count) => fc.tuple(...Array.from({ length: count }, (_, index) => rule(`r${index}`, effects)))),
-    roles: fc.record(Object.fromEntries(ROLES.map((role) => [role, roleDefinition])) as Record<string, typeof roleDefinition>),
+    roles: fc.record(
+      Object.fromEntries(ROLES.map((role) => [role, roleDefinition])) as Record<string, typeof roleDefinition>,
+    ),
     files: fc.integer({ min: 1, max: 3 }),
   }) as fc.Arbitrary<PolicyDraft>
 }
@@ -182,7 +268,8 @@ export function nearRequest(draft: PolicyDraft, dice: Dice): ReferenceRequest {
   if (dice.chance(0.02)) roles.push(dice.pick([...ROLES, 'nobody', 'constructor', '*']))
   const roleNodes = (rule.roles ?? []).flatMap((role) => draft.roles[role]?.nodes ?? [])
   const nodeGlob = rule.nodes ?? (roleNodes.length > 0 ? roleNodes : ['*'])
-  const skill = rule.skills !== undefined && dice.chance(0.8) ? instance(dice.pick(rule.skills), SKILLS, dice) : dice.pick(SKILLS)
+  const skill =
+    rule.skills !== undefined && dice.chance(0.8) ? instance(dice.pick(rule.skills), SKILLS, dice) : dice.pick(SKILLS)
   return {
     node: dice.chance(0.9) ? instance(dice.pick(nodeGlob), NODES, dice) : dice.pick(NODES),
     tool: dice.chance(0.93) ? instance(dice.pick(rule.tools), TOOLS, dice) : dice.pick([...TOOLS, 'toString', 'other']),
@@ -196,8 +283,13 @@ export function nearRequest(draft: PolicyDraft, dice: Dice): ReferenceRequest {
 /** A known name that the glob may have been written for, or the glob with its wildcards filled in. */
 function instance(glob: string, known: readonly string[], dice: Dice): string {
   if (!/[*?[]/.test(glob)) return glob
-  const filled = glob.replaceAll(/\[!?([^\]])[^\]]*\]/g, '$1').replaceAll('*', dice.pick(['', 'a', 'ab'])).replaceAll('?', 'e')
-  return filled !== '' && /^[a-z]/.test(filled) && /[a-z0-9_]$/.test(filled) && dice.chance(0.4) ? filled : dice.pick(known)
+  const filled = glob
+    .replaceAll(/\[!?([^\]])[^\]]*\]/g, '$1')
+    .replaceAll('*', dice.pick(['', 'a', 'ab']))
+    .replaceAll('?', 'e')
+  return filled !== '' && /^[a-z]/.test(filled) && /[a-z0-9_]$/.test(filled) && dice.chance(0.4)
+    ? filled
+    : dice.pick(known)
 }
 
 function resourcesNear(rule: RawRule, dice: Dice): Resource[] {
@@ -206,12 +298,26 @@ function resourcesNear(rule: RawRule, dice: Dice): Resource[] {
   const hosts = rule.hosts ?? (dice.chance(0.05) ? HOSTS : [])
   if (hosts.length > 0 && dice.chance(0.8)) resources.push(networkNear(dice.pick(hosts), dice))
   const reads = rule.paths?.read ?? []
-  if (reads.length > 0 && dice.chance(0.8)) resources.push({ kind: 'path', path: pathNear(dice.pick(reads), dice), access: dice.chance(0.9) ? 'read' : 'write', from })
+  if (reads.length > 0 && dice.chance(0.8))
+    resources.push({
+      kind: 'path',
+      path: pathNear(dice.pick(reads), dice),
+      access: dice.chance(0.9) ? 'read' : 'write',
+      from,
+    })
   const writes = rule.paths?.write ?? []
-  if (writes.length > 0 && dice.chance(0.8)) resources.push({ kind: 'path', path: pathNear(dice.pick(writes), dice), access: dice.chance(0.9) ? 'write' : 'read', from })
+  if (writes.length > 0 && dice.chance(0.8))
+    resources.push({
+      kind: 'path',
+      path: pathNear(dice.pick(writes), dice),
+      access: dice.chance(0.9) ? 'write' : 'read',
+      from,
+    })
   const binaries = rule.binaries ?? []
-  if (binaries.length > 0 && dice.chance(0.8)) resources.push({ kind: 'binary', path: pathNear(dice.pick(binaries), dice), from })
-  if ((rule.env !== undefined && dice.chance(0.8)) || dice.chance(0.03)) resources.push({ kind: 'env', name: dice.pick(rule.env ?? ENV), from })
+  if (binaries.length > 0 && dice.chance(0.8))
+    resources.push({ kind: 'binary', path: pathNear(dice.pick(binaries), dice), from })
+  if ((rule.env !== undefined && dice.chance(0.8)) || dice.chance(0.03))
+    resources.push({ kind: 'env', name: dice.pick(rule.env ?? ENV), from })
   return resources
 }
 
@@ -223,13 +329,19 @@ function networkNear(pattern: string, dice: Dice): Resource {
   const text = dice.chance(0.15)
     ? dice.pick([...NAMES, ...ADDRESSES])
     : isAddress
-      ? dice.chance(0.4) ? written.replace(/\/.*/, '') : dice.pick(ADDRESSES)
-      : written === '*' ? dice.pick([...NAMES, ...ADDRESSES])
-      : written.startsWith('*') ? `${dice.pick(['a', 'a.b', 'api'])}.${written.replace(/^\*+\./, '')}` : written
+      ? dice.chance(0.4)
+        ? written.replace(/\/.*/, '')
+        : dice.pick(ADDRESSES)
+      : written === '*'
+        ? dice.pick([...NAMES, ...ADDRESSES])
+        : written.startsWith('*')
+          ? `${dice.pick(['a', 'a.b', 'api'])}.${written.replace(/^\*+\./, '')}`
+          : written
   const parsed = parseHost(text)
   if (!parsed.ok) throw new Error(`the generator made a bad host: ${text}`)
   const actualScheme = scheme !== '' && dice.chance(0.85) ? scheme : dice.pick(['', '', 'https', 'http', 'ws', 'wss'])
-  const actualPort = /^\d/.test(port) && dice.chance(0.85) ? Number(port) : dice.pick([undefined, undefined, 80, 443, 8080])
+  const actualPort =
+    /^\d/.test(port) && dice.chance(0.85) ? Number(port) : dice.pick([undefined, undefined, 80, 443, 8080])
   return {
     kind: 'network',
     host: parsed.host,
@@ -244,16 +356,32 @@ function pathNear(pattern: string, dice: Dice): string {
   const filled = pattern
     .split('/')
     .flatMap((segment) => (segment === '**' ? dice.pick([[], ['a'], ['a', 'b'], ['secret']]) : [segment]))
-    .map((segment) => segment.replaceAll('*', dice.pick(['x', 'log'])).replaceAll('?', 'p').replaceAll(/\[(.).*\]/g, '$1'))
+    .map((segment) =>
+      segment
+        .replaceAll('*', dice.pick(['x', 'log']))
+        .replaceAll('?', 'p')
+        .replaceAll(/\[(.).*\]/g, '$1'),
+    )
     .join('/')
   return filled === '' ? '/' : filled
 }
 
 function argsNear(rule: RawRule, dice: Dice): JsonObject {
-  const args: Record<string, JsonValue> = { list: ['GET', dice.pick(SCALARS)], deep: { er: dice.pick(SCALARS) }, method: 'GET', bytes: 7, to: 'ab.c', 'a/b': 'x', flag: true }
+  const args: Record<string, JsonValue> = {
+    list: ['GET', dice.pick(SCALARS)],
+    deep: { er: dice.pick(SCALARS) },
+    method: 'GET',
+    bytes: 7,
+    to: 'ab.c',
+    'a/b': 'x',
+    flag: true,
+  }
   for (const pointer of POINTERS) {
     const condition = rule.args?.[pointer]
-    const value = condition !== undefined && dice.chance(0.8) ? valueFor(condition, dice) : dice.pick<JsonValue>([...SCALARS, [], ['GET'], {}])
+    const value =
+      condition !== undefined && dice.chance(0.8)
+        ? valueFor(condition, dice)
+        : dice.pick<JsonValue>([...SCALARS, [], ['GET'], {}])
     if (condition === undefined && dice.chance(0.6)) continue
     const absent = dice.chance(0.12)
     if (pointer === '/deep/er') args['deep'] = absent ? dice.pick<JsonValue>([{}, 'text', null]) : { er: value }

@@ -24,7 +24,9 @@ function requestsFor(draft: PolicyDraft, from: number, count: number = REQUESTS)
 /** The part of a verdict that the reference also knows. */
 function outline(verdict: PolicyVerdict): ReferenceVerdict {
   const rules = verdict.rules.map((rule) => rule.id)
-  return verdict.decision === 'allow' ? { decision: 'allow', rules } : { decision: verdict.decision, code: verdict.denial.code, rules }
+  return verdict.decision === 'allow'
+    ? { decision: 'allow', rules }
+    : { decision: verdict.decision, code: verdict.denial.code, rules }
 }
 
 /** Much cheaper than an assertion, of which there would be 10⁵. */
@@ -71,7 +73,8 @@ describe('whatever the policy says', () => {
         const before = engineOf(documentsOf(draft))
         const after = engineOf(documentsOf(withRules(draft, [...draft.rules, forbid])))
         for (const request of requestsFor(draft, from, 40)) {
-          if (strictness(after.evaluate(request)) < strictness(before.evaluate(request))) expect.fail(JSON.stringify(request))
+          if (strictness(after.evaluate(request)) < strictness(before.evaluate(request)))
+            expect.fail(JSON.stringify(request))
         }
       }),
       { numRuns: fuzzRuns(250) },
@@ -99,9 +102,17 @@ describe('whatever the policy says', () => {
         fc.pre(permits.length > 0)
         const dropped = permits[which % permits.length]
         const before = engineOf(documentsOf(draft))
-        const after = engineOf(documentsOf(withRules(draft, draft.rules.filter((rule) => rule !== dropped))))
+        const after = engineOf(
+          documentsOf(
+            withRules(
+              draft,
+              draft.rules.filter((rule) => rule !== dropped),
+            ),
+          ),
+        )
         for (const request of requestsFor(draft, from, 40)) {
-          if (strictness(after.evaluate(request)) < strictness(before.evaluate(request))) expect.fail(JSON.stringify(request))
+          if (strictness(after.evaluate(request)) < strictness(before.evaluate(request)))
+            expect.fail(JSON.stringify(request))
         }
       }),
       { numRuns: fuzzRuns(250) },
@@ -110,15 +121,23 @@ describe('whatever the policy says', () => {
 
   test('the order of rules and files changes neither verdict nor digest', () => {
     fc.assert(
-      fc.property(policyDraft(), fc.infiniteStream(fc.nat()), fc.integer({ min: 1, max: 3 }), seed, (draft, order, files, from) => {
-        const shuffled = [...draft.rules].map((rule) => ({ rule, at: order.next().value as number })).sort((a, b) => a.at - b.at)
-        const engine = engineOf(documentsOf(draft))
-        const other = engineOf(documentsOf({ ...draft, files, rules: shuffled.map(({ rule }) => rule) }).reverse())
-        expect(other.digest).toBe(engine.digest)
-        for (const request of requestsFor(draft, from, 40)) {
-          expect(withoutPlaces(other.evaluate(request))).toEqual(withoutPlaces(engine.evaluate(request)))
-        }
-      }),
+      fc.property(
+        policyDraft(),
+        fc.infiniteStream(fc.nat()),
+        fc.integer({ min: 1, max: 3 }),
+        seed,
+        (draft, order, files, from) => {
+          const shuffled = [...draft.rules]
+            .map((rule) => ({ rule, at: order.next().value as number }))
+            .sort((a, b) => a.at - b.at)
+          const engine = engineOf(documentsOf(draft))
+          const other = engineOf(documentsOf({ ...draft, files, rules: shuffled.map(({ rule }) => rule) }).reverse())
+          expect(other.digest).toBe(engine.digest)
+          for (const request of requestsFor(draft, from, 40)) {
+            expect(withoutPlaces(other.evaluate(request))).toEqual(withoutPlaces(engine.evaluate(request)))
+          }
+        },
+      ),
       { numRuns: fuzzRuns(250) },
     )
   })
@@ -129,7 +148,12 @@ describe('whatever the policy says', () => {
         const engine = engineOf(documentsOf(draft))
         const requests = requestsFor(draft, from, 40)
         const first = requests.map((request) => engine.evaluate(request))
-        expect([...requests].reverse().map((request) => engine.evaluate(request)).reverse()).toEqual(first)
+        expect(
+          [...requests]
+            .reverse()
+            .map((request) => engine.evaluate(request))
+            .reverse(),
+        ).toEqual(first)
       }),
       { numRuns: fuzzRuns(100) },
     )
@@ -152,8 +176,28 @@ describe('whatever the policy says', () => {
 })
 
 describe('a request of any shape', () => {
-  const names = fc.constantFrom('fetch', 'http_get', 'web', 'reader', '__proto__', 'constructor', '', '*', 'x'.repeat(500))
-  const junk = fc.oneof(names, fc.anything({ withBigInt: true, withDate: true, withMap: true, withNullPrototype: true, withSet: true, withSparseArray: true }))
+  const names = fc.constantFrom(
+    'fetch',
+    'http_get',
+    'web',
+    'reader',
+    '__proto__',
+    'constructor',
+    '',
+    '*',
+    'x'.repeat(500),
+  )
+  const junk = fc.oneof(
+    names,
+    fc.anything({
+      withBigInt: true,
+      withDate: true,
+      withMap: true,
+      withNullPrototype: true,
+      withSet: true,
+      withSparseArray: true,
+    }),
+  )
   const request = fc.record(
     { node: junk, roles: junk, skill: junk, tool: junk, args: junk, resources: fc.oneof(junk, fc.array(junk)) },
     { requiredKeys: [] },
@@ -162,9 +206,24 @@ describe('a request of any shape', () => {
     version: 1,
     roles: { reader: { asserted: true } },
     rules: [
-      { id: 'all', effect: 'permit', roles: ['*'], tools: ['*'], hosts: ['*:*', '0.0.0.0/0:*'], paths: { read: ['/**'], write: ['/**'] }, binaries: ['/**'], env: ['HOME'] },
+      {
+        id: 'all',
+        effect: 'permit',
+        roles: ['*'],
+        tools: ['*'],
+        hosts: ['*:*', '0.0.0.0/0:*'],
+        paths: { read: ['/**'], write: ['/**'] },
+        binaries: ['/**'],
+        env: ['HOME'],
+      },
       { id: 'not-etc', effect: 'forbid', roles: ['*'], tools: ['*'], paths: { read: ['/etc/**'] } },
-      { id: 'not-root', effect: 'forbid', roles: ['*'], tools: ['*'], args: { '/user': { equals: 'root', optional: true } } },
+      {
+        id: 'not-root',
+        effect: 'forbid',
+        roles: ['*'],
+        tools: ['*'],
+        args: { '/user': { equals: 'root', optional: true } },
+      },
     ],
   }
 
@@ -183,12 +242,20 @@ describe('a request of any shape', () => {
     )
   })
 
-  const good: PolicyRequest = { node: 'fetch', tool: 'fs.read', args: {}, resources: [{ kind: 'path', path: '/srv/a', access: 'read', from: '/p' }] }
+  const good: PolicyRequest = {
+    node: 'fetch',
+    tool: 'fs.read',
+    args: {},
+    resources: [{ kind: 'path', path: '/srv/a', access: 'read', from: '/p' }],
+  }
   const etc = { kind: 'path', path: '/etc/passwd', access: 'read', from: '/p' }
   const fail = (): never => {
     throw new Error('secret')
   }
-  const throwing = new Proxy({}, { get: fail, has: fail, ownKeys: fail, getPrototypeOf: fail, getOwnPropertyDescriptor: fail })
+  const throwing = new Proxy(
+    {},
+    { get: fail, has: fail, ownKeys: fail, getPrototypeOf: fail, getOwnPropertyDescriptor: fail },
+  )
   const hostile: readonly (readonly [string, unknown])[] = [
     ['null', null],
     ['undefined', undefined],
@@ -201,10 +268,25 @@ describe('a request of any shape', () => {
     ['resources like an empty list', { ...good, resources: { length: 0 } }],
     ['resources as a set', { ...good, resources: new Set() }],
     ['no resources at all', { node: 'fetch', tool: 'fs.read', args: {} }],
-    ['a list whose iterator hides its items', { ...good, resources: Object.assign([etc], { *[Symbol.iterator]() {} }) }],
-    ['a hole in the list', { ...good, resources: [good.resources[0], , etc] }], // biome-ignore lint/suspicious/noSparseArray: the attack
-    ['a list that lies about its length', { ...good, resources: new Proxy([etc], { get: (list, key) => (key === 'length' ? 0.5 : Reflect.get(list, key)) }) }],
-    ['an endless list', { ...good, resources: new Proxy([], { get: (list, key) => (key === 'length' ? 2 ** 40 : Reflect.get(list, key)) }) }],
+    [
+      'a list whose iterator hides its items',
+      { ...good, resources: Object.assign([etc], { *[Symbol.iterator]() {} }) },
+    ],
+    ['a hole in the list', { ...good, resources: Object.assign([good.resources[0]], { 2: etc }) }],
+    [
+      'a list that lies about its length',
+      {
+        ...good,
+        resources: new Proxy([etc], { get: (list, key) => (key === 'length' ? 0.5 : Reflect.get(list, key)) }),
+      },
+    ],
+    [
+      'an endless list',
+      {
+        ...good,
+        resources: new Proxy([], { get: (list, key) => (key === 'length' ? 2 ** 40 : Reflect.get(list, key)) }),
+      },
+    ],
     ['a tool as a list (array coercion)', { ...good, tool: ['fs.read'] }],
     ['a tool as an object with toString', { ...good, tool: { toString: () => 'fs.read' } }],
     ['a role as a list', { ...good, roles: 'reader' }],
@@ -219,9 +301,15 @@ describe('a request of any shape', () => {
     ['a doubled slash', { ...good, resources: [{ ...etc, path: '//etc/passwd' }] }],
     ['a NUL in a path', { ...good, resources: [{ ...etc, path: '/srv/a\0' }] }],
     ['an access that does not exist', { ...good, resources: [{ ...etc, path: '/srv/a', access: 'READ' }] }],
-    ['a host in capitals', { ...good, resources: [{ kind: 'network', host: { kind: 'name', text: 'EVIL.test' }, from: '' }] }],
+    [
+      'a host in capitals',
+      { ...good, resources: [{ kind: 'network', host: { kind: 'name', text: 'EVIL.test' }, from: '' }] },
+    ],
     ['a short address', { ...good, resources: [{ kind: 'network', host: { kind: 'name', text: '127.1' }, from: '' }] }],
-    ['a port as text', { ...good, resources: [{ kind: 'network', host: { kind: 'name', text: 'a.test' }, port: '443', from: '' }] }],
+    [
+      'a port as text',
+      { ...good, resources: [{ kind: 'network', host: { kind: 'name', text: 'a.test' }, port: '443', from: '' }] },
+    ],
   ]
 
   test.each(hostile)('%s is denied', (_what, value) => {
@@ -247,26 +335,39 @@ describe('a request of any shape', () => {
     expect(engine.evaluate(shifty).decision).toBe('deny')
     expect(reads).toBe(1)
     let paths = 0
-    const resource = { ...etc, get path() { return paths++ === 0 ? '/etc/passwd' : '/srv/a' } }
-    expect(engine.evaluate({ ...good, resources: [resource] } as unknown as PolicyRequest)).toMatchObject({ denial: { code: 'forbidden' } })
+    const resource = {
+      ...etc,
+      get path() {
+        return paths++ === 0 ? '/etc/passwd' : '/srv/a'
+      },
+    }
+    expect(engine.evaluate({ ...good, resources: [resource] } as unknown as PolicyRequest)).toMatchObject({
+      denial: { code: 'forbidden' },
+    })
     expect(paths).toBe(1)
   })
 
   test('numbers beside the text of a host are not believed', () => {
-    const engine = engineOf([{
-      version: 1,
-      rules: [
-        { id: 'net', effect: 'permit', roles: ['*'], tools: ['*'], hosts: ['0.0.0.0/0'] },
-        { id: 'no-loopback', effect: 'forbid', roles: ['*'], tools: ['*'], hosts: ['127.0.0.0/8'] },
-      ],
-    }])
+    const engine = engineOf([
+      {
+        version: 1,
+        rules: [
+          { id: 'net', effect: 'permit', roles: ['*'], tools: ['*'], hosts: ['0.0.0.0/0'] },
+          { id: 'no-loopback', effect: 'forbid', roles: ['*'], tools: ['*'], hosts: ['127.0.0.0/8'] },
+        ],
+      },
+    ])
     const host = { kind: 'ipv4', text: '127.0.0.1', value: 0x0808_0808 } as const
     expect(engine.evaluate({ ...good, resources: [{ kind: 'network', host, from: '' }] }).decision).toBe('deny')
   })
 
   test('an engine that breaks denies', () => {
     const engine = engineOf([generous])
-    const args = { get user(): never { throw new Error('secret') } }
+    const args = {
+      get user(): never {
+        throw new Error('secret')
+      },
+    }
     const verdict = engine.evaluate({ ...good, args: args as unknown as PolicyRequest['args'] })
     expect(verdict).toMatchObject({ decision: 'deny', denial: { code: 'internal_error', recoverable: 'never' } })
     expect(JSON.stringify(verdict)).not.toContain('secret')

@@ -15,7 +15,14 @@ import { PolicyEngine, type PolicyRequest } from '../../src/policy/engine.ts'
 
 type Rule = Readonly<Record<string, unknown>>
 
-const PERMIT: Rule = { id: 'may', effect: 'permit', roles: ['*'], tools: ['*'], hosts: ['*:*', '0.0.0.0/0:*'], paths: { read: ['/**'] } }
+const PERMIT: Rule = {
+  id: 'may',
+  effect: 'permit',
+  roles: ['*'],
+  tools: ['*'],
+  hosts: ['*:*', '0.0.0.0/0:*'],
+  paths: { read: ['/**'] },
+}
 const forbid = (rest: Rule): Rule => ({ id: 'must-not', effect: 'forbid', roles: ['*'], tools: ['*'], ...rest })
 const permit = (rest: Rule): Rule => ({ id: 'may', effect: 'permit', roles: ['*'], tools: ['*'], ...rest })
 
@@ -65,7 +72,11 @@ function caslAllows(rules: readonly object[], subject: object | string): boolean
   return ability.can('call', subject as never)
 }
 
-async function casbinAllows(rows: readonly string[], request: readonly unknown[], matcher = 'r.tool == p.tool'): Promise<boolean> {
+async function casbinAllows(
+  rows: readonly string[],
+  request: readonly unknown[],
+  matcher = 'r.tool == p.tool',
+): Promise<boolean> {
   const model = newModelFromString(`
 [request_definition]
 r = tool
@@ -98,7 +109,10 @@ const rows: readonly Row[] = [
     { region: { not: 'eu' } },
   ].map((args) => ({
     name: `a deny condition nobody understands: ${JSON.stringify(args)}`,
-    rules: [PERMIT, forbid({ args: Object.fromEntries(Object.entries(args).map(([key, value]) => [`/${key}`, value])) })],
+    rules: [
+      PERMIT,
+      forbid({ args: Object.fromEntries(Object.entries(args).map(([key, value]) => [`/${key}`, value])) }),
+    ],
     attack: { args: { path: '/etc/passwd', bytes: 11, env: 'prod', region: 'us' } },
     expected: 'load error: unknown_key',
   })),
@@ -106,7 +120,10 @@ const rows: readonly Row[] = [
     name: 'an unknown operator in a deny',
     rival: () =>
       caslAllows(
-        [{ action: 'call', subject: 'Call' }, { action: 'call', subject: 'Call', inverted: true, conditions: { path: { $startsWith: '/etc' } } }],
+        [
+          { action: 'call', subject: 'Call' },
+          { action: 'call', subject: 'Call', inverted: true, conditions: { path: { $startsWith: '/etc' } } },
+        ],
         { path: '/etc/passwd' },
       ),
     rules: [PERMIT, forbid({ args: { '/path': { $startsWith: '/etc' } } })],
@@ -124,17 +141,36 @@ const rows: readonly Row[] = [
   {
     name: 'a deny whose helper fails on a short address',
     rival: () =>
-      cedarAllows(`${CEDAR_PERMIT}forbid(principal, action, resource) when { ip(context.host).isInRange(ip("127.0.0.0/8")) };`, { host: '127.1' }),
+      cedarAllows(
+        `${CEDAR_PERMIT}forbid(principal, action, resource) when { ip(context.host).isInRange(ip("127.0.0.0/8")) };`,
+        { host: '127.1' },
+      ),
     rules: [PERMIT, forbid({ hosts: ['127.0.0.0/8'] })],
     attack: { resources: [host('127.1')] },
     expected: 'request_invalid',
     harmless: { resources: [host('192.0.2.1')] },
   },
-  ...['::ffff:127.0.0.1', '[::ffff:7f00:1]', '64:ff9b::7f00:1', '2002:7f00:1::', '0.0.0.0', '::', 'localhost', 'a.localhost'].map((text) => ({
+  ...[
+    '::ffff:127.0.0.1',
+    '[::ffff:7f00:1]',
+    '64:ff9b::7f00:1',
+    '2002:7f00:1::',
+    '0.0.0.0',
+    '::',
+    'localhost',
+    'a.localhost',
+  ].map((text) => ({
     name: `another spelling of loopback: ${text}`,
     rival: () =>
-      cedarAllows(`${CEDAR_PERMIT}forbid(principal, action, resource) when { ip(context.host).isInRange(ip("127.0.0.0/8")) };`, { host: text }),
-    rules: [PERMIT, permit({ id: 'may-6', hosts: ['::/0', '64:ff9b::/96', '2002::/16'] }), forbid({ hosts: ['127.0.0.0/8'] })],
+      cedarAllows(
+        `${CEDAR_PERMIT}forbid(principal, action, resource) when { ip(context.host).isInRange(ip("127.0.0.0/8")) };`,
+        { host: text },
+      ),
+    rules: [
+      PERMIT,
+      permit({ id: 'may-6', hosts: ['::/0', '64:ff9b::/96', '2002::/16'] }),
+      forbid({ hosts: ['127.0.0.0/8'] }),
+    ],
     attack: { resources: [host(text)] },
     expected: 'forbidden',
     harmless: { resources: [host('2001:db8::1')] },
@@ -142,7 +178,10 @@ const rows: readonly Row[] = [
   ...['0177.0.0.1', '0x7f.0.0.1', '2130706433', '127.000.000.001', '017700000001', '0'].map((text) => ({
     name: `a spelling of loopback that has no single reading: ${text}`,
     rival: () =>
-      cedarAllows(`${CEDAR_PERMIT}forbid(principal, action, resource) when { ip(context.host).isInRange(ip("127.0.0.0/8")) };`, { host: text }),
+      cedarAllows(
+        `${CEDAR_PERMIT}forbid(principal, action, resource) when { ip(context.host).isInRange(ip("127.0.0.0/8")) };`,
+        { host: text },
+      ),
     rules: [PERMIT, forbid({ hosts: ['127.0.0.0/8'] })],
     attack: { resources: [host(text)] },
     expected: 'request_invalid',
@@ -187,7 +226,13 @@ const rows: readonly Row[] = [
   {
     name: 'a deny that stands before the allow',
     rival: () =>
-      caslAllows([{ action: 'call', subject: 'Call', inverted: true, conditions: { path: '/etc' } }, { action: 'call', subject: 'Call' }], { path: '/etc' }),
+      caslAllows(
+        [
+          { action: 'call', subject: 'Call', inverted: true, conditions: { path: '/etc' } },
+          { action: 'call', subject: 'Call' },
+        ],
+        { path: '/etc' },
+      ),
     rules: [forbid({ args: { '/path': { equals: '/etc' } } }), PERMIT],
     attack: { args: { path: '/etc' } },
     expected: 'forbidden',
@@ -224,7 +269,10 @@ const rows: readonly Row[] = [
   },
   {
     name: 'a path that climbs out, past a like pattern',
-    rival: () => cedarAllows('permit(principal, action, resource) when { context.path like "/srv/p/*" };', { path: '/srv/p/../../etc/passwd' }),
+    rival: () =>
+      cedarAllows('permit(principal, action, resource) when { context.path like "/srv/p/*" };', {
+        path: '/srv/p/../../etc/passwd',
+      }),
     rules: [permit({ paths: { read: ['/srv/p/*'] } })],
     attack: { resources: [path('/srv/p/../../etc/passwd')] },
     expected: 'request_invalid',
@@ -232,7 +280,10 @@ const rows: readonly Row[] = [
   },
   {
     name: 'a host that ends like the pattern, past a like pattern',
-    rival: () => cedarAllows('permit(principal, action, resource) when { context.host like "*.example.com" };', { host: 'evil.test/x?.example.com' }),
+    rival: () =>
+      cedarAllows('permit(principal, action, resource) when { context.host like "*.example.com" };', {
+        host: 'evil.test/x?.example.com',
+      }),
     rules: [permit({ hosts: ['*.example.com'] })],
     attack: { resources: [host('evil.test/x?.example.com')] },
     expected: 'request_invalid',
@@ -240,7 +291,10 @@ const rows: readonly Row[] = [
   },
   {
     name: 'a wildcard that crosses labels',
-    rival: () => cedarAllows('permit(principal, action, resource) when { context.host like "*.example.com" };', { host: 'a.b.example.com' }),
+    rival: () =>
+      cedarAllows('permit(principal, action, resource) when { context.host like "*.example.com" };', {
+        host: 'a.b.example.com',
+      }),
     rules: [permit({ hosts: ['*.example.com'] })],
     attack: { resources: [host('a.b.example.com')] },
     expected: 'no_matching_permit',
@@ -265,7 +319,11 @@ const rows: readonly Row[] = [
   ...[
     { name: 'a limit that is no number', rest: { limit: 'abc' }, expected: 'load error: unknown_key' },
     { name: 'a bound that is no number', rest: { args: { '/n': { max: 'abc' } } }, expected: 'load error: wrong_type' },
-    { name: 'a bound that is not finite', rest: { args: { '/n': { max: Number.NaN } } }, expected: 'load error: wrong_type' },
+    {
+      name: 'a bound that is not finite',
+      rest: { args: { '/n': { max: Number.NaN } } },
+      expected: 'load error: wrong_type',
+    },
     { name: 'an empty list that matches everything', rest: { tools: [] }, expected: 'load error: invalid_value' },
     { name: 'an empty list of hosts', rest: { hosts: [] }, expected: 'load error: invalid_value' },
     { name: 'a misspelt key', rest: { tolls: ['rm'] }, expected: 'load error: unknown_key' },
@@ -287,13 +345,22 @@ const rows: readonly Row[] = [
   {
     name: 'an exception inside a deny',
     rules: [PERMIT, forbid({ args: { '/user': { equals: 'root', optional: true } } })],
-    attack: { args: Object.defineProperty({}, 'user', { get: () => { throw new Error('broken') } }) },
+    attack: {
+      args: Object.defineProperty({}, 'user', {
+        get: () => {
+          throw new Error('broken')
+        },
+      }),
+    },
     expected: 'internal_error',
     harmless: { args: {} },
   },
   {
     name: 'a pattern that is not anchored',
-    rival: () => caslAllows([{ action: 'call', subject: 'Call', conditions: { tool: { $regex: /get_inbox|send/ } } }], { tool: 'get_inbox_and_delete' }),
+    rival: () =>
+      caslAllows([{ action: 'call', subject: 'Call', conditions: { tool: { $regex: /get_inbox|send/ } } }], {
+        tool: 'get_inbox_and_delete',
+      }),
     rules: [permit({ tools: ['get_inbox', 'send'] })],
     attack: { tool: 'get_inbox_and_delete' },
     expected: 'no_matching_permit',
@@ -301,7 +368,10 @@ const rows: readonly Row[] = [
   },
   {
     name: 'a $ that matches before a line break',
-    rival: () => caslAllows([{ action: 'call', subject: 'Call', conditions: { to: { $regex: /^[^@]+@corp\.test$/m } } }], { to: 'a@corp.test\nb@evil.test' }),
+    rival: () =>
+      caslAllows([{ action: 'call', subject: 'Call', conditions: { to: { $regex: /^[^@]+@corp\.test$/m } } }], {
+        to: 'a@corp.test\nb@evil.test',
+      }),
     rules: [permit({ args: { '/to': { glob: '*@corp.test' } } })],
     attack: { args: { to: 'a@corp.test\nb@evil.test' } },
     expected: 'no_matching_permit',
@@ -339,7 +409,10 @@ const rows: readonly Row[] = [
     name: 'a number that is not finite',
     rival: () =>
       caslAllows(
-        [{ action: 'call', subject: 'Call' }, { action: 'call', subject: 'Call', inverted: true, conditions: { cost: { $gt: 100 } } }],
+        [
+          { action: 'call', subject: 'Call' },
+          { action: 'call', subject: 'Call', inverted: true, conditions: { cost: { $gt: 100 } } },
+        ],
         { cost: Number.NaN },
       ),
     rules: [PERMIT, forbid({ args: { '/cost': { min: 100 } } })],
@@ -387,9 +460,11 @@ describe('rows that other engines allow', () => {
       name: 'policy',
       value: { version: 1, roles: { guest: { asserted: true } }, rules: [PERMIT, forbid({ roles: ['guest'] })] },
     })
-    const ask = (role: string): unknown => engine.evaluate({ node: 'fetch', roles: [role], tool: 'x', args: {}, resources: [] })
+    const ask = (role: string): unknown =>
+      engine.evaluate({ node: 'fetch', roles: [role], tool: 'x', args: {}, resources: [] })
     expect(ask('guest')).toMatchObject({ denial: { code: 'forbidden' } })
-    for (const role of ['Guest', 'guest ', 'toString', '__proto__', '']) expect(ask(role)).toMatchObject({ denial: { code: 'role_unknown' } })
+    for (const role of ['Guest', 'guest ', 'toString', '__proto__', ''])
+      expect(ask(role)).toMatchObject({ denial: { code: 'role_unknown' } })
   })
 
   test('no rule at all denies', () => {

@@ -7,7 +7,10 @@ import { DocumentError, formatProblems, type Problem } from '../../src/core/prob
 import { PolicyEngine } from '../../src/policy/engine.ts'
 import type { PolicySource } from '../../src/policy/load.ts'
 
-function problemsOf(sources: PolicySource | readonly PolicySource[], variables: Readonly<Record<string, string>> = {}): readonly Problem[] {
+function problemsOf(
+  sources: PolicySource | readonly PolicySource[],
+  variables: Readonly<Record<string, string>> = {},
+): readonly Problem[] {
   const loaded = PolicyEngine.load(sources, { variables })
   return loaded.ok ? [] : loaded.problems
 }
@@ -21,7 +24,8 @@ const HEAD = 'version: 1\nroles:\n  reader: { asserted: true }\n'
 /** A document whose line 5 is one rule in flow style; its members begin at column 7. */
 const flow = (members: string): string => `${HEAD}rules:\n  - { ${members} }`
 /** A right rule on lines 5 to 8, and one more member of it on line 9 and on. */
-const block = (member: string): string => `${HEAD}rules:\n  - id: r\n    effect: permit\n    roles: [reader]\n    tools: [t]\n    ${member}\n`
+const block = (member: string): string =>
+  `${HEAD}rules:\n  - id: r\n    effect: permit\n    roles: [reader]\n    tools: [t]\n    ${member}\n`
 const arg = (condition: string): string => block(`args:\n      /n: ${condition}`)
 
 const TABLE: readonly (readonly [mistake: string, text: string, ...expected: string[]])[] = [
@@ -51,7 +55,11 @@ const TABLE: readonly (readonly [mistake: string, text: string, ...expected: str
   ['an argument called __proto__', block('args:\n      __proto__: { equals: 1 }'), 'forbidden_key 10:7'],
   // Roles
   ['a role nobody can have', 'version: 1\nroles:\n  ghost: {}\nrules: []', 'missing_key 3:10'],
-  ['a role that is not asserted and has no nodes', 'version: 1\nroles:\n  ghost: { asserted: false }\nrules: []', 'missing_key 3:10'],
+  [
+    'a role that is not asserted and has no nodes',
+    'version: 1\nroles:\n  ghost: { asserted: false }\nrules: []',
+    'missing_key 3:10',
+  ],
   ['a role of no nodes', 'version: 1\nroles:\n  a: { nodes: [] }\nrules: []', 'invalid_value 3:15'],
   ['a role with a space', 'version: 1\nroles:\n  "my role": { asserted: true }\nrules: []', 'invalid_value 3:3'],
   ['a role called *', 'version: 1\nroles:\n  "*": { asserted: true }\nrules: []', 'invalid_value 3:3'],
@@ -79,7 +87,11 @@ const TABLE: readonly (readonly [mistake: string, text: string, ...expected: str
   ['the role constructor', flow('id: r, effect: permit, roles: [constructor], tools: [t]'), 'unknown_reference 5:38'],
   ['a negated tool', flow('id: r, effect: permit, roles: [reader], tools: ["!rm"]'), 'invalid_pattern 5:55'],
   ['an open class', flow('id: r, effect: permit, roles: [reader], tools: [ok, "a[bc"]'), 'invalid_pattern 5:59'],
-  ['a command line for a tool', flow('id: r, effect: permit, roles: [reader], tools: ["rm -rf"]'), 'invalid_pattern 5:55'],
+  [
+    'a command line for a tool',
+    flow('id: r, effect: permit, roles: [reader], tools: ["rm -rf"]'),
+    'invalid_pattern 5:55',
+  ],
   ['braces', flow('id: r, effect: permit, nodes: ["a{b,c}"], tools: [t]'), 'invalid_pattern 5:38'],
   ['** for skills', block('skills: ["**"]'), 'invalid_pattern 9:14'],
   ['no skills', block('skills: []'), 'invalid_value 9:13'],
@@ -147,7 +159,8 @@ describe('a bad policy', () => {
   })
 
   test('is an error in JSON too, at its place there', () => {
-    const text = '{\n  "version": 1,\n  "rules": [\n    { "id": "r", "effect": "permti", "nodes": ["n"], "tools": ["t"] }\n  ]\n}'
+    const text =
+      '{\n  "version": 1,\n  "rules": [\n    { "id": "r", "effect": "permti", "nodes": ["n"], "tools": ["t"] }\n  ]\n}'
     expect(problemsOf({ file: 'policy.json', text }).map(brief)).toEqual(['invalid_value 4:28'])
   })
 
@@ -157,8 +170,14 @@ describe('a bad policy', () => {
   })
 
   test('reports all that is wrong, file by file and from top to bottom', () => {
-    const first = yaml(flow('id: r, effect: permit, roles: [nobody], tools: ["!x"], hosts: ["*.com", ok.test, "a b"], env: [A-B]'), 'a.yaml')
-    const second = yaml('version: 1\nroles:\n  reader: { asserted: true }\n  ghost: {}\nrules:\n  - { id: r, effect: forbid, tools: [t] }', 'b.yaml')
+    const first = yaml(
+      flow('id: r, effect: permit, roles: [nobody], tools: ["!x"], hosts: ["*.com", ok.test, "a b"], env: [A-B]'),
+      'a.yaml',
+    )
+    const second = yaml(
+      'version: 1\nroles:\n  reader: { asserted: true }\n  ghost: {}\nrules:\n  - { id: r, effect: forbid, tools: [t] }',
+      'b.yaml',
+    )
     const third = yaml('version: 3', 'c.yaml')
     expect(problemsOf([first, second, third]).map((problem) => `${problem.file} ${brief(problem)}`)).toEqual([
       'a.yaml unknown_reference 5:38',
@@ -216,17 +235,29 @@ describe('a policy that loads', () => {
     const source = yaml(block(['paths: { read: ["$', '{workspace}/**"] }'].join('')))
     const engine = PolicyEngine.from(source, { variables: { workspace: '/home/a' } })
     const ask = (path: string): string =>
-      engine.evaluate({ node: 'n', roles: ['reader'], tool: 't', args: {}, resources: [{ kind: 'path', path, access: 'read', from: '/p' }] }).decision
+      engine.evaluate({
+        node: 'n',
+        roles: ['reader'],
+        tool: 't',
+        args: {},
+        resources: [{ kind: 'path', path, access: 'read', from: '/p' }],
+      }).decision
     expect([ask('/home/a/x'), ask('/home/b/x')]).toEqual(['allow', 'deny'])
   })
 
   test('has a digest of what it says and of nothing else', () => {
-    const digest = (...texts: string[]): string => PolicyEngine.from(texts.map((text, index) => yaml(text, `${index}.yaml`))).digest
+    const digest = (...texts: string[]): string =>
+      PolicyEngine.from(texts.map((text, index) => yaml(text, `${index}.yaml`))).digest
     const one = digest(block(''))
     expect(one).toMatch(/^sha256:[0-9a-f]{64}$/)
     expect(digest(`# a comment\n${block('')}`)).toBe(one)
     expect(digest(`name: other\n${block('')}`)).toBe(one)
-    expect(digest(HEAD.concat('rules: []'), 'version: 1\nrules:\n  - { tools: [t], roles: [reader], id: r, effect: permit }')).toBe(one)
+    expect(
+      digest(
+        HEAD.concat('rules: []'),
+        'version: 1\nrules:\n  - { tools: [t], roles: [reader], id: r, effect: permit }',
+      ),
+    ).toBe(one)
     expect(digest(block('reason: because'))).not.toBe(one)
     expect(digest(block('').replace('permit', 'forbid'))).not.toBe(one)
     expect(digest(block('').replace('asserted: true', 'asserted: true, nodes: [n]'))).not.toBe(one)

@@ -71,7 +71,8 @@ export function referenceVerdict(policies: readonly RawPolicy[], request: Refere
 function isAbout(policies: readonly RawPolicy[], rule: RawRule, request: ReferenceRequest): boolean {
   if (!rule.tools.some((pattern) => nameMatches(pattern, request.tool))) return false
   if (rule.nodes !== undefined && !rule.nodes.some((pattern) => nameMatches(pattern, request.node))) return false
-  if (rule.roles !== undefined && !rule.roles.some((role) => role === '*' || hasRole(policies, request, role))) return false
+  if (rule.roles !== undefined && !rule.roles.some((role) => role === '*' || hasRole(policies, request, role)))
+    return false
   if (rule.skills === undefined) return true
   // No known skill: a grant for certain skills is not for this call, and a forbid for certain skills might be.
   if (request.skill === undefined) return rule.effect !== 'permit'
@@ -81,7 +82,9 @@ function isAbout(policies: readonly RawPolicy[], rule: RawRule, request: Referen
 
 function hasRole(policies: readonly RawPolicy[], request: ReferenceRequest, role: string): boolean {
   if (request.roles?.includes(role) === true) return true
-  return policies.some((policy) => roleOf(policy, role)?.nodes?.some((pattern) => nameMatches(pattern, request.node)) === true)
+  return policies.some(
+    (policy) => roleOf(policy, role)?.nodes?.some((pattern) => nameMatches(pattern, request.node)) === true,
+  )
 }
 
 function roleOf(policy: RawPolicy, name: string): NonNullable<RawPolicy['roles']>[string] | undefined {
@@ -101,7 +104,9 @@ function conditionHolds(condition: RawCondition, pointer: string, args: JsonObje
   const answers: Answer[] = []
   if (equals !== undefined) answers.push(kind(found) === kind(equals) ? yesIf(found === equals) : 'untold')
   if (one_of !== undefined) {
-    answers.push(one_of.some((one) => kind(one) === kind(found)) ? yesIf(one_of.some((one) => one === found)) : 'untold')
+    answers.push(
+      one_of.some((one) => kind(one) === kind(found)) ? yesIf(one_of.some((one) => one === found)) : 'untold',
+    )
   }
   const measure = (low: number | undefined, high: number | undefined, value: number | undefined): void => {
     if (low === undefined && high === undefined) return
@@ -139,6 +144,15 @@ function kind(value: JsonValue): string {
   return value === null ? 'null' : typeof value
 }
 
+/** The same few patterns are read for every request. */
+function remembered<T>(read: (text: string) => T): (text: string) => T {
+  const known = new Map<string, T>()
+  return (text) => {
+    if (!known.has(text)) known.set(text, read(text))
+    return known.get(text) as T
+  }
+}
+
 // Resources: a permit must cover each, a forbid or an approval is touched by one
 
 function covers(rule: RawRule, resource: Resource): boolean {
@@ -172,11 +186,11 @@ interface HostParts {
   readonly port: string | undefined
 }
 
-function splitHost(pattern: string): HostParts {
+const splitHost = remembered((pattern: string): HostParts => {
   const [, scheme, bracketed, plain, port] =
     /^(?:([a-z]+):\/\/)?(?:\[([^\]]+)\]|([^:]+|[0-9a-f:/]+:[0-9a-f:/]*))(?::(\d+|\*))?$/.exec(pattern) ?? []
   return { scheme, host: bracketed ?? plain ?? '', port }
-}
+})
 
 /** A grant reaches a destination only when scheme, port and host are all known to be meant. */
 function hostCovers(pattern: string, network: Network): boolean {
@@ -186,7 +200,9 @@ function hostCovers(pattern: string, network: Network): boolean {
   const address = addressOf(network)
   if (address === undefined) return host === '*' || hostNameMatches(host, network.host.text)
   const block = blockOf(host)
-  return block !== undefined && inBlock(block, address) && block.prefix >= tunnelPrefix(address)
+  if (block === undefined || !inBlock(block, address)) return false
+  // A grant for many addresses does not speak of the unspecified one, which is dialled as loopback.
+  return block.prefix >= (address.value === 0n ? address.bits : tunnelPrefix(address))
 }
 
 function portCovers(written: string | undefined, scheme: string | undefined, port: number | undefined): boolean {
@@ -205,26 +221,30 @@ function hostTouches(pattern: string, network: Network): boolean {
   if (scheme !== undefined && network.scheme !== undefined && plain(scheme) !== plain(network.scheme)) return false
   if (port !== undefined && port !== '*' && network.port !== undefined && Number(port) !== network.port) return false
   if (host === '*') return true
+  const { names, addresses } = readings(network)
   const block = blockOf(host)
-  if (block !== undefined) return readings(network).some((address) => inBlock(block, address))
-  return network.host.kind === 'name' && hostNameMatches(host, network.host.text)
+  if (block === undefined) return names.some((name) => hostNameMatches(host, name))
+  return addresses.some((address) => inBlock(block, address))
 }
 
-/** Every address that may be dialled when the call names this host. */
-function readings(network: Network): Address[] {
+/** Every name and address that may be dialled when the call says this host. */
+function readings(network: Network): { readonly names: readonly string[]; readonly addresses: readonly Address[] } {
   const { text } = network.host
   const address = addressOf(network)
-  // Unspecified is dialled as loopback; localhost is loopback by RFC 6761 §6.3.
-  const isLoopback = ['0.0.0.0', '::', 'localhost'].includes(text) || text.endsWith('.localhost')
-  return [
-    ...(address === undefined ? [] : [address, ...tunnelled(address)]),
-    ...(isLoopback ? ['127.0.0.1', '::1'].flatMap((one) => blockOf(one) ?? []) : []),
-  ]
+  const names = address === undefined ? [text] : []
+  const addresses = address === undefined ? [] : [address, ...tunnelled(address)]
+  // Unspecified is dialled as loopback, and localhost is loopback by RFC 6761 §6.3: three names of this machine.
+  const isThisMachine =
+    names.some((name) => name === 'localhost' || name.endsWith('.localhost')) ||
+    addresses.some((one) => THIS_MACHINE.some((block) => inBlock(block, one)))
+  if (!isThisMachine) return { names, addresses }
+  return { names: [...names, 'localhost'], addresses: [...addresses, ...LOOPBACK] }
 }
 
 function hostNameMatches(pattern: string, name: string): boolean {
   const labels = name.split('.')
-  if (pattern.startsWith('**.')) return labels.some((_, index) => index > 0 && labels.slice(index).join('.') === pattern.slice(3))
+  if (pattern.startsWith('**.'))
+    return labels.some((_, index) => index > 0 && labels.slice(index).join('.') === pattern.slice(3))
   if (pattern.startsWith('*.')) return labels.slice(1).join('.') === pattern.slice(2)
   return name === pattern
 }
@@ -244,11 +264,11 @@ function addressOf(network: Network): Address | undefined {
   return network.host.kind === 'name' ? undefined : parseAddress(network.host.text)
 }
 
-function blockOf(text: string): Block | undefined {
+const blockOf = remembered((text: string): Block | undefined => {
   const [address = '', prefix] = text.split('/')
   const parsed = parseAddress(address)
   return parsed === undefined ? undefined : { ...parsed, prefix: prefix === undefined ? parsed.bits : Number(prefix) }
-}
+})
 
 function inBlock(block: Block, address: Address): boolean {
   const rest = BigInt(block.bits - block.prefix)
@@ -275,6 +295,9 @@ const TUNNELS = [
   { block: blockOf('64:ff9b::/96'), shift: 0n },
   { block: blockOf('2002::/16'), shift: 80n },
 ]
+
+const THIS_MACHINE = ['0.0.0.0', '127.0.0.0/8', '::', '::1'].flatMap((text) => blockOf(text) ?? [])
+const LOOPBACK = ['127.0.0.1', '::1'].flatMap((text) => parseAddress(text) ?? [])
 
 function tunnelled(address: Address): Address[] {
   return TUNNELS.filter(({ block }) => block !== undefined && inBlock(block, address)).map(({ shift }) => ({
