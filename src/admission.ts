@@ -8,19 +8,19 @@ import type { AuditReceipt } from './audit/log.ts'
 import { type AllowedCall, allowedCall, type Call, type CallRequest, type RefusedCall } from './call.ts'
 import { canonicalJson } from './core/canonical.ts'
 import { Deadline, LATE } from './core/deadline.ts'
-import { type Denial, type DenialSubject, deny } from './core/denial.ts'
+import { type Denial, type DenialSubject, deny, isDenial, sealDenial, withSubject } from './core/denial.ts'
 import { DeniedError } from './core/denied-error.ts'
 import type { JsonObject } from './core/json.ts'
 import { formatRule } from './core/render.ts'
 import { describeResource } from './core/resource.ts'
-import { isName, printable } from './core/text.ts'
+import { describeError, isName } from './core/text.ts'
 import type { Ticket } from './core/ticket.ts'
 import type { Verdict } from './core/verdict.ts'
 import type { Confinement } from './enforcer/enforcer.ts'
 import type { Requirements } from './enforcer/feature.ts'
 import { compileProfile } from './enforcer/profile.ts'
 import type { MissingInput, NodeOutcome } from './halt/state.ts'
-import { type AdmittedSkill, given, type House, record } from './house.ts'
+import { type AdmittedSkill, given, type House, RECORD_TIMEOUT_MS, record } from './house.ts'
 import { type Judged, judge, refusal, toolOf } from './judge.ts'
 
 /** How a node ended. */
@@ -100,7 +100,7 @@ export class NodeAdmission {
     return 'denial' in this.#base ? this.#base.denial : undefined
   }
 
-  /** Aborted when the run halts or closes; already aborted when the node was refused. */
+  /** Aborted when the attempt is over: it ended, or its run halted or closed, or it was refused from the start. */
   get signal(): AbortSignal {
     return this.#base.signal
   }
@@ -117,22 +117,13 @@ export class NodeAdmission {
     let judged: Judged
     try {
       judged = this.#judge(request)
-      if (judged.denial === undefined && deadline.passed) {
-        judged = {
-          ...judged,
-          denial: deny('deadline_exceeded', 'judging took longer than the deadline', {
-            subject: { node: this.node, tool: judged.tool },
-          }),
-        }
-      }
-      if (judged.denial !== undefined)
+      if (judged.denial !== undefined) {
         judged = { ...judged, denial: this.#run.countRefusal(judged.denial, judged.args) }
+      }
     } catch {
       // INVARIANT (total): the error stays here; its text may hold what the request carried.
-      judged = refusal(
-        'unknown',
-        deny('internal_error', 'the gateway failed while judging this call', { subject: { node: this.node } }),
-      )
+      const subject = { node: this.node }
+      judged = refusal(UNNAMED, deny('internal_error', 'the gateway failed while judging this call', { subject }))
     }
     const { args, denial } = judged
     if (denial === undefined && args !== undefined) return this.#allow(id, judged, args, deadline)
@@ -141,7 +132,7 @@ export class NodeAdmission {
 
   /**
    * A confinement for a process that `tool` starts: what manifest and policy both give this node, and nothing else. It is
-   * killed when the run halts.
+   * killed when the attempt ends, the run halts, or the policy is replaced.
    *
    * @throws DeniedError when the node may not call the tool any more, or never might; AgentPortError
    *   ERR_ENFORCEMENT_UNAVAILABLE when the enforcer cannot enforce what is required, which without one is always.
@@ -151,16 +142,50 @@ export class NodeAdmission {
     const standing = this.#standing(subject)
     if (standing !== undefined) throw new DeniedError(standing)
     const base = this.#granted(subject)
-    if (!base.toolScope.includes(tool))
+    const { manifest } = base.skill
+    if (!manifest.tools.has(tool))
+      throw new DeniedError(deny('tool_undeclared', 'the manifest does not declare this tool', { subject }))
+    if (!base.toolScope.includes(tool) || manifest.tools.get(tool)?.inScope !== true) {
       throw new DeniedError(deny('tool_out_of_scope', 'the tool is not in the tool_scope of this node', { subject }))
-    const grants = this.#house.policy.grantsFor({ node: base.node, roles: base.roles, skill: base.skill.name, tool })
-    const { profile } = compileProfile(base.skill.manifest, grants)
-    return this.#house.enforcer.open(profile, { requirements, signal: base.signal })
+    }
+    const { enforcer, policy, policyInForce } = this.#house
+    const { profile } = compileProfile(
+      manifest,
+      policy.grantsFor({ node: base.node, roles: base.roles, skill: base.skill.name, tool }),
+    )
+    const recorded = await record(this.#house, {
+      type: 'process.confined',
+      run: this.#run.id,
+      node: base.node,
+      attempt: base.attempt,
+      tool,
+      skill: base.skill.name,
+      policy: policy.digest,
+      enforcement: enforcer.name,
+      profile: profile.digest,
+    })
+    if (typeof recorded !== 'object')
+      throw new DeniedError(deny('audit_unavailable', 'the confinement could not be recorded', { subject }))
+    const signal = AbortSignal.any([base.signal, policyInForce.signal])
+    const confinement = await enforcer.open(profile, { requirements, signal })
+    // While it was being opened the run may have halted: a box that nobody will close must not be handed out.
+    const still = this.#standing(subject)
+    if (still === undefined) return confinement
+    await confinement.close()
+    throw new DeniedError(still)
   }
 
-  /** Ends the node successfully. The output itself stays with the executor. */
+  /**
+   * Ends the node successfully. The output itself stays with the executor. An attempt that lost its standing meanwhile
+   * (expired, quarantined, judged by a policy that was replaced) does not succeed: it ends as denied.
+   */
   complete(_output?: unknown): Promise<NodeEnd> {
-    return this.#finish('succeeded', {})
+    const standing = this.#end === undefined ? this.#standing({ node: this.node }) : undefined
+    if (standing === undefined) return this.#finish('succeeded', {})
+    return this.#finish('denied', { code: standing.code, detail: standing.detail }).then((end) => ({
+      ...end,
+      accepted: false,
+    }))
   }
 
   /**
@@ -168,9 +193,19 @@ export class NodeAdmission {
    * refused one included, is not ended again: the answer is `accepted: false` with what was done about it then.
    */
   fail(cause: unknown): Promise<NodeEnd> {
-    const denial = cause instanceof DeniedError ? cause.denial : isDenial(cause) ? cause : undefined
+    const denial = denialOf(cause)
     if (denial !== undefined) return this.#finish('denied', { code: denial.code, detail: denial.detail })
-    return this.#finish('failed', { detail: printable(cause instanceof Error ? cause.message : 'the node failed') })
+    return this.#finish('failed', { detail: describeError(cause, 'the node failed') })
+  }
+
+  /** @internal Name of the skill; `undefined` for a refused node. */
+  get skill(): string | undefined {
+    return 'denial' in this.#base ? undefined : this.#base.skill.name
+  }
+
+  /** @internal Why the attempt may not act any more, if so. */
+  standing(): Denial | undefined {
+    return this.#standing({ node: this.node })
   }
 
   /** @internal */
@@ -206,15 +241,19 @@ export class NodeAdmission {
         subject,
       })
     const ticket = this.#house.tickets.check(base.ticket, this.#house.policy.digest)
-    if (ticket !== undefined) return { ...ticket, subject }
-    const { digest } = base.skill.attestation
+    if (ticket !== undefined) return withSubject(ticket, subject)
+    const { digest, expiresAt } = base.skill.attestation
+    // The token lives on the monotonic clock, which stands still while a machine is suspended; the attestation does not.
+    if (expiresAt !== undefined && !(this.#house.clock.now() < expiresAt)) {
+      return deny('attestation_expired', 'the attestation of the skill has expired', { subject })
+    }
     const token = this.#house.verifier.check(base.token, {
       run: this.#run.id,
       node: base.node,
       attempt: base.attempt,
       digest,
     })
-    return token === undefined ? undefined : { ...token, subject }
+    return token === undefined ? undefined : withSubject(token, subject)
   }
 
   /** The whole way of a request: may the attempt still act, and may it do this? */
@@ -230,11 +269,13 @@ export class NodeAdmission {
 
   async #allow(id: string, judged: Judged, args: JsonObject, deadline: Deadline): Promise<Call> {
     const subject = { node: this.node, tool: judged.tool }
+    const unavailable = deny('audit_unavailable', 'the intent could not be recorded', { subject })
+    if (this.#house.auditGap) return this.#refused(id, judged, unavailable, deadline)
     let intent: AuditReceipt
     try {
       const receipt = this.#house.audit.append({
         type: 'call.allowed',
-        ...this.#about(judged),
+        ...this.#about(id, judged),
         attempt: this.attempt,
         args: commitArguments(canonicalJson(args)),
         rules: judged.rules.map(formatRule),
@@ -244,35 +285,28 @@ export class NodeAdmission {
       if (written === LATE) {
         const late = deny('deadline_exceeded', 'recording the intent took longer than the deadline', { subject })
         // The intent may still reach the log after the answer was no. Say so there, so that nobody reads it as a call.
-        if (receipt instanceof Promise)
-          receipt.then(
-            (reached) => this.#drop(reached, judged.tool, late),
-            () => undefined,
-          )
+        if (receipt instanceof Promise) this.#dropWhenWritten(receipt, id, judged.tool, late)
         return this.#refused(id, judged, late, deadline)
       }
       intent = written
     } catch {
-      return this.#refused(
-        id,
-        judged,
-        deny('audit_unavailable', 'the intent could not be recorded', { subject }),
-        deadline,
-      )
-    }
-    // While the record was being written the run may have halted or the policy changed: judged then is not allowed now.
-    const standing = this.#standing(subject)
-    if (standing !== undefined) {
-      await deadline.race(this.#drop(intent, judged.tool, standing))
-      return this.#refused(id, judged, standing, deadline)
+      return this.#refused(id, judged, unavailable, deadline)
     }
     const verdict = this.#verdict(id, judged, deadline, undefined)
     this.#house.notifications.emit('verdict', verdict)
-    return this.#allowedCall(verdict, args, intent)
+    // While the record was being written, and while observers were told, the run may have halted or the policy changed:
+    // judged then is not allowed now. The deadline covers all of it.
+    const late = deadline.passed
+      ? deny('deadline_exceeded', 'the decision took longer than the deadline', { subject })
+      : undefined
+    const denial = this.#standing(subject) ?? late
+    if (denial === undefined) return this.#allowedCall(verdict, args, intent)
+    void this.#drop(intent, id, judged.tool, denial)
+    return this.#refused(id, judged, denial, deadline)
   }
 
   #allowedCall(verdict: Verdict, args: JsonObject, intent: AuditReceipt): AllowedCall {
-    const { tool } = verdict
+    const { id, tool } = verdict
     const subject = { node: this.node, tool }
     let settled = false
     return allowedCall(verdict, args, this.signal, async (outcome) => {
@@ -282,58 +316,89 @@ export class NodeAdmission {
           ? deny('verdict_expired', 'the verdict had expired', { subject })
           : this.#standing(subject)
       settled = true
-      if (late !== undefined) {
-        const denial = { ...late, dispatched: true }
-        await this.#drop(intent, tool, denial)
-        return denial
+      if (late !== undefined) return this.#discard(intent, id, tool, late)
+      const at = { run: this.#run.id, node: this.node, attempt: this.attempt, intent: intent.seq, call: id, tool }
+      let receipt: AuditReceipt | Promise<AuditReceipt>
+      try {
+        receipt = this.#house.audit.append({ type: 'call.outcome', ...at, ...outcome })
+        const written =
+          receipt instanceof Promise ? await new Deadline(this.#house.clock, RECORD_TIMEOUT_MS).race(receipt) : receipt
+        if (written === LATE) {
+          const denial = deny('audit_unavailable', 'the outcome took too long to record', { subject, dispatched: true })
+          if (receipt instanceof Promise) this.#dropWhenWritten(receipt, id, tool, denial, intent)
+          return sealDenial(denial)
+        }
+      } catch {
+        return sealDenial(deny('audit_unavailable', 'the outcome could not be recorded', { subject, dispatched: true }))
       }
-      const at = { run: this.#run.id, node: this.node, attempt: this.attempt, intent: intent.seq, tool }
-      const receipt = await record(this.#house, { type: 'call.outcome', ...at, ...outcome })
-      if (typeof receipt === 'object') return undefined
-      return deny('audit_unavailable', 'the outcome could not be recorded', { subject, dispatched: true })
+      const halted = this.#run.ended(subject)
+      return halted === undefined ? undefined : this.#discard(intent, id, tool, halted)
     })
   }
 
-  /** Records the refusal and gives it. */
+  /** The result is not handed on; the log says why. */
+  async #discard(intent: AuditReceipt, id: string, tool: string, why: Denial): Promise<Denial> {
+    const denial = sealDenial({ ...why, dispatched: true })
+    await this.#drop(intent, id, tool, denial)
+    return denial
+  }
+
+  /** Records the refusal and gives it. What ends because of it ends at once; only the records are waited for. */
   async #refuse(id: string, judged: Judged, denial: Denial, deadline: Deadline): Promise<RefusedCall> {
     const event: AuditEvent = {
       type: denial.code === 'approval_required' ? 'call.escalated' : 'call.denied',
-      ...this.#about(judged),
+      ...this.#about(id, judged),
       ...(this.attempt === 0 ? {} : { attempt: this.attempt }),
       ...(judged.args === undefined ? {} : { args: commitArguments(canonicalJson(judged.args)) }),
       ...denialFields(denial),
       latencyUs: deadline.elapsedMicros,
     }
-    await deadline.race(record(this.#house, event))
-    return this.#refused(id, judged, denial, deadline)
+    const recorded = record(this.#house, event)
+    const refused = this.#refused(id, judged, denial, deadline)
+    await deadline.race(recorded)
+    return refused
   }
 
-  /** The answer "no", and the end of the node when nothing can make it a yes. The end waits for no record. */
-  async #refused(id: string, judged: Judged, denial: Denial, deadline: Deadline): Promise<RefusedCall> {
+  /** The answer "no", and the end of the node when nothing can make it a yes. */
+  async #refused(id: string, judged: Judged, given: Denial, deadline: Deadline): Promise<RefusedCall> {
+    const denial = sealDenial(given)
+    const ending =
+      denial.recoverable === 'never' && this.decision === 'allow'
+        ? this.#finish('denied', { code: denial.code, detail: denial.detail })
+        : undefined
     const verdict = this.#verdict(id, judged, deadline, denial)
     this.#house.notifications.emit('verdict', verdict)
-    if (denial.recoverable === 'never' && this.decision === 'allow') {
-      await deadline.race(this.#finish('denied', { code: denial.code, detail: denial.detail }))
-    }
-    return Object.freeze({
-      decision: verdict.decision === 'escalate' ? 'escalate' : 'deny',
-      verdict,
-      tool: judged.tool,
-      denial,
-    })
+    if (ending !== undefined) await deadline.race(ending)
+    const decision = denial.code === 'approval_required' ? 'escalate' : 'deny'
+    return Object.freeze({ decision, verdict, tool: judged.tool, denial })
   }
 
-  async #drop(intent: AuditReceipt, tool: string, denial: Denial): Promise<void> {
-    const at = { run: this.#run.id, node: this.node, attempt: this.attempt, intent: intent.seq, tool }
+  async #drop(intent: AuditReceipt, id: string, tool: string, denial: Denial): Promise<void> {
+    const at = { run: this.#run.id, node: this.node, attempt: this.attempt, intent: intent.seq, call: id, tool }
     await record(this.#house, { type: 'call.dropped', ...at, ...denialFields(denial) })
   }
 
+  /** For a record that came too late to count: when it is in the log after all, the next one takes it back. */
+  #dropWhenWritten(
+    receipt: Promise<AuditReceipt>,
+    id: string,
+    tool: string,
+    denial: Denial,
+    intent?: AuditReceipt,
+  ): void {
+    receipt.then(
+      (written) => this.#drop(intent ?? written, id, tool, denial),
+      () => undefined,
+    )
+  }
+
   /** What every record of a call says of it. */
-  #about(judged: Judged): CallFields {
+  #about(id: string, judged: Judged): CallFields {
     const { observed } = judged
     return {
       run: this.#run.id,
       node: this.node,
+      call: id,
       tool: judged.tool,
       policy: this.#house.policy.digest,
       mode: this.#house.config.mode,
@@ -370,11 +435,18 @@ const UNNAMED = 'unnamed'
 
 type CallFields = Pick<
   Extract<AuditEvent, { type: 'call.allowed' }>,
-  'run' | 'node' | 'tool' | 'policy' | 'mode' | 'resources' | 'skill' | 'candidateDecision' | 'candidateCode'
+  'run' | 'node' | 'call' | 'tool' | 'policy' | 'mode' | 'resources' | 'skill' | 'candidateDecision' | 'candidateCode'
 >
 
 const NOT_STARTED: NodeEnd = { accepted: false, disposition: 'none', skipped: [], halted: false }
 
-function isDenial(value: unknown): value is Denial {
-  return typeof value === 'object' && value !== null && 'code' in value && 'recoverable' in value && 'detail' in value
+/** The denial an attempt failed with, when that is why it failed. */
+function denialOf(cause: unknown): Denial | undefined {
+  try {
+    if (cause instanceof DeniedError) return cause.denial
+    return isDenial(cause) ? cause : undefined
+  } catch {
+    // A proxy that throws on every look is no denial; the attempt has failed all the same.
+    return undefined
+  }
 }

@@ -6,6 +6,7 @@ import { NodeAdmission } from './admission.ts'
 import type { SkillBundle } from './attestation/bundle.ts'
 import { loadTrust, type Trust, trustFromValue } from './attestation/trust.ts'
 import { AttestationVerifier } from './attestation/verifier.ts'
+import type { AuditEvent } from './audit/event.ts'
 import { AuditLog, type AuditReceipt, type KeepSalt } from './audit/log.ts'
 import type { AuditSink } from './audit/sink.ts'
 import { type Clock, systemClock } from './core/clock.ts'
@@ -23,15 +24,14 @@ import { TicketOffice } from './core/ticket.ts'
 import type { Verdict } from './core/verdict.ts'
 import type { Enforcer } from './enforcer/enforcer.ts'
 import { refusingEnforcer } from './enforcer/refusing.ts'
-import { type Graph, loadGraph, parseGraph, withFailureDefaults } from './halt/graph.ts'
+import { type Graph, loadGraph, parseGraph, withHaltingSkills } from './halt/graph.ts'
 import { HaltPropagator } from './halt/propagator.ts'
-import { type AgentPortEvents, given, type House, type LoadedSkill, type SkillStatus } from './house.ts'
-import type { Manifest } from './manifest/manifest.ts'
+import { type AgentPortEvents, given, type House, type LoadedSkill, record, type SkillStatus } from './house.ts'
 import { ManifestValidator } from './manifest/validator.ts'
 import { PolicyEngine } from './policy/engine.ts'
 import type { PolicySource } from './policy/load.ts'
 import { Run } from './run.ts'
-import { describeRejection, excessDenial, loadSkill, skillRecord, warmUp } from './skills.ts'
+import { describeRejection, excessDenial, loadSkill, rejectedSkill, skillRecord, warmUp } from './skills.ts'
 
 export interface AgentPortOptions {
   /** What the operator grants: one or more documents, or an engine made from them. */
@@ -68,7 +68,7 @@ export interface AgentPortOptions {
 export interface RunOptions {
   /** A graph as a camelCase object, the text of a graph file, or a parsed one. */
   readonly graph: Graph | SourceText | object
-  /** On whose behalf the run acts; stands in every record of it. */
+  /** On whose behalf the run acts; stands in its `run.opened` record. */
   readonly principal: string
   /** Unique among open runs; generated when absent. */
   readonly id?: string
@@ -101,14 +101,7 @@ export class AgentPort {
    *   policy, skills, trust or audit.
    */
   static async open(options: AgentPortOptions): Promise<AgentPort> {
-    if (typeof options !== 'object' || options === null) throw new TypeError('AgentPort.open() takes an options object')
-    for (const required of ['policy', 'skills', 'trust', 'audit'] as const) {
-      if (options[required] === undefined || options[required] === null) {
-        throw new TypeError(
-          `AgentPort.open() needs "${required}": absent means none, and nothing can be decided without it`,
-        )
-      }
-    }
+    checkOptions(options)
     const config = resolveConfig(options)
     const clock = options.clock ?? systemClock
     const variables = options.variables ?? {}
@@ -127,39 +120,36 @@ export class AgentPort {
       ...given('origin', options.origin),
       ...given('keepSalt', options.keepSalt),
     })
-    await audit.append({
-      type: 'policy.loaded',
-      policy: policy.digest,
-      files: policy.files,
-      mode: config.mode,
-      ...(candidate === undefined ? {} : { candidate: candidate.digest }),
-    })
-    const skills = new Map<string, LoadedSkill>()
-    for (const bundle of options.skills) {
-      const skill = loadSkill(bundle, verifier, policy, new ManifestValidator({ variables }))
-      if (skills.has(skill.name)) throw new TypeError(`two skills are named "${printable(skill.name)}"`)
-      skills.set(skill.name, skill)
-      await audit.append(skillRecord(skill))
-    }
-    const rejected = [...skills.values()].filter((skill) => !skill.admitted)
-    if (rejected.length > 0 && (options.rejectedSkills ?? 'throw') === 'throw') {
-      await audit.close()
-      throw new AgentPortError('ERR_SKILL_REJECTED', rejected.map(describeRejection).join('\n'))
-    }
-    warmUp(policy, skills.values())
-    const enforcer = options.enforcer ?? refusingEnforcer
-    return new AgentPort({
+    const house: House = {
       config,
       clock,
       audit,
       verifier,
       tickets: new TicketOffice(clock),
-      enforcer,
-      skills,
+      enforcer: options.enforcer ?? refusingEnforcer,
+      skills: new Map(),
       notifications: new Notifications(),
       policy,
+      policyInForce: new AbortController(),
+      auditGap: false,
       candidate,
-    })
+    }
+    try {
+      await audit.append({
+        type: 'policy.loaded',
+        policy: policy.digest,
+        files: policy.files,
+        mode: config.mode,
+        ...given('candidate', candidate?.digest),
+      })
+      await admitSkills(house, options, new ManifestValidator({ variables }))
+    } catch (error) {
+      // Closed, so that the log can be opened again. What closing says is less than why there is no gateway.
+      await audit.close().catch(() => undefined)
+      throw error
+    }
+    warmUp(policy, house.skills.values())
+    return new AgentPort(house)
   }
 
   /** Every skill given to `open`, admitted or rejected with the reason. */
@@ -185,8 +175,8 @@ export class AgentPort {
     if (this.#closed) throw new AgentPortError('ERR_STATE_INVALID', 'the gateway is closed')
     const id = options.id ?? `run-${randomHex(8)}`
     if (!isName(id)) throw new TypeError('a run id is made of ASCII letters, digits and _ . : -')
-    if (typeof options.principal !== 'string' || options.principal === '')
-      throw new TypeError('a run needs a principal')
+    const { principal } = options
+    if (typeof principal !== 'string' || principal === '') throw new TypeError('a run needs a principal')
     if (this.#runs.has(id)) throw new AgentPortError('ERR_STATE_INVALID', `run "${id}" is already open`)
     const graph = asGraph(options.graph)
     for (const node of graph.nodes.values()) {
@@ -198,16 +188,16 @@ export class AgentPort {
     }
     const scope = this.#halts.open(
       id,
-      withFailureDefaults(graph, (skill) => this.#onFailureOf(skill)),
+      withHaltingSkills(graph, (skill) => this.#asksForHalt(skill)),
     )
-    const run = new Run(this.#house, scope, options.principal, () => this.#runs.delete(id))
+    const run = new Run(this.#house, scope, principal, () => this.#runs.delete(id))
     this.#runs.set(id, run)
     try {
-      await this.#house.audit.append({
+      await this.#record({
         type: 'run.opened',
         run: id,
         graph: scope.graph.digest,
-        principal: printable(options.principal),
+        principal: printable(principal),
         mode: this.#house.config.mode,
         enforcement: this.#house.enforcer.name,
         policy: this.#house.policy.digest,
@@ -220,9 +210,9 @@ export class AgentPort {
     return run
   }
 
-  #onFailureOf(name: string): Manifest['onFailure'] {
+  #asksForHalt(name: string): boolean {
     const skill = this.#house.skills.get(name)
-    return skill?.admitted === true ? skill.manifest.onFailure : undefined
+    return skill?.admitted === true && skill.manifest.onFailure === 'halt'
   }
 
   /**
@@ -244,6 +234,13 @@ export class AgentPort {
       }
       const call = await node.authorize({ tool, args })
       if (call.decision !== 'allow') throw new DeniedError(call.denial)
+      // Between the answer and this line the run may have halted: the result would be dropped, so the tool does not run.
+      if (call.signal.aborted) {
+        const dropped = await call.settle(undefined)
+        throw new DeniedError(
+          dropped.accepted ? deny('run_halted', 'the run was halted', { subject: { tool } }) : dropped.denial,
+        )
+      }
       let result: T
       try {
         result = await execute(call.args, { signal: call.signal, verdict: call.verdict })
@@ -258,32 +255,53 @@ export class AgentPort {
   }
 
   /**
-   * Puts another policy set in force. Every ticket issued under the old one is revoked. When the new set does not load,
-   * or a skill that is in use no longer fits it, the old one stays and this throws.
+   * Puts another policy set in force. Every ticket issued under the old one is revoked, and what was confined under it is
+   * killed. A skill that asks for more than the new set grants is rejected: its nodes are denied from now on.
+   *
+   * @returns the skills that no longer fit
+   * @throws DocumentError ERR_POLICY_INVALID when the new set does not hold together, ERR_AUDIT_UNAVAILABLE when the change
+   *   cannot be recorded; the old set then stays in force.
    */
   async replacePolicy(
     source: PolicyEngine | PolicySource | readonly PolicySource[],
     variables: Readonly<Record<string, string>> = {},
-  ): Promise<void> {
+  ): Promise<readonly SkillStatus[]> {
+    const house = this.#house
     const policy = asEngine(source, variables)
-    for (const skill of this.#house.skills.values()) {
+    await this.#record({ type: 'policy.loaded', policy: policy.digest, files: policy.files, mode: house.config.mode })
+    house.policy = policy
+    house.policyInForce.abort(new AgentPortError('ERR_HALTED', 'the policy was replaced'))
+    house.policyInForce = new AbortController()
+    const rejected: LoadedSkill[] = []
+    for (const skill of house.skills.values()) {
       if (!skill.admitted) continue
       const denial = excessDenial(policy, skill.manifest)
-      if (denial !== undefined) throw new AgentPortError('ERR_MANIFEST_EXCESS', denial.detail)
+      if (denial !== undefined) rejected.push(rejectedSkill(skill.name, denial))
     }
-    await this.#house.audit.append({
-      type: 'policy.loaded',
-      policy: policy.digest,
-      files: policy.files,
-      mode: this.#house.config.mode,
-    })
-    this.#house.policy = policy
+    for (const skill of rejected) {
+      house.skills.set(skill.name, skill)
+      await record(house, skillRecord(skill))
+    }
+    return rejected
   }
 
-  /** Withdraws a skill at once: its tokens stop to hold, and no node of it is admitted any more. */
-  async quarantine(skill: string, reason: string): Promise<void> {
-    this.#house.verifier.quarantine(skill, reason)
-    await this.#house.audit.append({ type: 'skill.quarantined', skill, reason: printable(reason) })
+  /**
+   * Withdraws a skill by name, or exact bytes by digest: its running nodes end, and none of it is admitted any more.
+   *
+   * @throws TypeError when no loaded skill has that name or digest, or no reason is given
+   */
+  async quarantine(target: string, reason: string): Promise<void> {
+    if (typeof reason !== 'string' || reason === '') throw new TypeError('quarantine() needs a reason')
+    const hit = [...this.#house.skills.values()].filter(
+      (skill) => skill.name === target || (skill.admitted && skill.attestation.digest === target),
+    )
+    if (hit.length === 0) throw new TypeError(`no loaded skill has the name or digest "${printable(target)}"`)
+    this.#house.verifier.quarantine(target, reason)
+    const ends = hit.flatMap((skill) => [...this.#runs.values()].map((run) => run.withdraw(skill.name)))
+    await Promise.all([
+      ...ends,
+      ...hit.map((skill) => this.#record({ type: 'skill.quarantined', skill: skill.name, reason: printable(reason) })),
+    ])
   }
 
   /** Tells about verdicts and halts. Listeners cannot change anything, and theirs to throw is theirs. */
@@ -294,9 +312,59 @@ export class AgentPort {
   /** Closes all open runs and the audit log; resolves with the log's last record, to be kept outside of it. */
   async close(): Promise<AuditReceipt> {
     this.#closed = true
-    for (const run of [...this.#runs.values()]) await run.close()
+    // All at once: the first run's log must not keep the second one running.
+    await Promise.all([...this.#runs.values()].map((run) => run.close()))
     return this.#house.audit.close()
   }
+
+  /** A record that something depends on. */
+  async #record(event: AuditEvent): Promise<void> {
+    if (typeof (await record(this.#house, event)) === 'object') return
+    throw new AgentPortError('ERR_AUDIT_UNAVAILABLE', `${event.type} could not be recorded`)
+  }
+}
+
+const REQUIRED = ['policy', 'skills', 'trust', 'audit'] as const
+const OPTIONS: ReadonlySet<string> = new Set<keyof AgentPortOptions>([
+  ...REQUIRED,
+  'rejectedSkills',
+  'enforcer',
+  'variables',
+  'mode',
+  'candidate',
+  'timeoutMs',
+  'clock',
+  'env',
+  'origin',
+  'keepSalt',
+])
+
+/** A misspelt option is not an option that was left out. */
+function checkOptions(options: AgentPortOptions): void {
+  if (typeof options !== 'object' || options === null) throw new TypeError('AgentPort.open() takes an options object')
+  for (const name of REQUIRED) {
+    if (options[name] !== undefined && options[name] !== null) continue
+    throw new TypeError(`AgentPort.open() needs "${name}": absent means none, and nothing can be decided without it`)
+  }
+  for (const name of Object.keys(options)) {
+    if (!OPTIONS.has(name)) throw new TypeError(`AgentPort.open() has no option "${printable(name)}"`)
+  }
+  const { rejectedSkills = 'throw' } = options
+  if (rejectedSkills !== 'throw' && rejectedSkills !== 'report')
+    throw new TypeError("rejectedSkills is 'throw' or 'report'")
+}
+
+async function admitSkills(house: House, options: AgentPortOptions, validator: ManifestValidator): Promise<void> {
+  const { skills } = house
+  for (const bundle of options.skills) {
+    const skill = loadSkill(bundle, house.verifier, house.policy, validator)
+    if (skills.has(skill.name)) throw new TypeError(`two skills are named "${printable(skill.name)}"`)
+    skills.set(skill.name, skill)
+    await house.audit.append(skillRecord(skill))
+  }
+  const rejected = [...skills.values()].filter((skill) => !skill.admitted)
+  if (rejected.length === 0 || options.rejectedSkills === 'report') return
+  throw new AgentPortError('ERR_SKILL_REJECTED', rejected.map(describeRejection).join('\n'))
 }
 
 function asEngine(policy: AgentPortOptions['policy'], variables: Readonly<Record<string, string>>): PolicyEngine {

@@ -6,7 +6,7 @@ import { canonicalJson } from './core/canonical.ts'
 import type { Denial } from './core/denial.ts'
 import type { JsonObject } from './core/json.ts'
 import { copyPlain } from './core/plain.ts'
-import { printable } from './core/text.ts'
+import { describeError } from './core/text.ts'
 import type { Settlement, Verdict } from './core/verdict.ts'
 
 export interface CallRequest {
@@ -58,8 +58,7 @@ export function allowedCall(
       return denial === undefined ? { accepted: true, value } : { accepted: false, denial }
     },
     fail: async (error: unknown): Promise<void> => {
-      const detail = printable(error instanceof Error ? `${error.name}: ${error.message}` : 'the tool failed')
-      await accept({ outcome: 'failed', detail })
+      await accept({ outcome: 'failed', detail: describeError(error, 'the tool failed') })
     },
   })
 }
@@ -68,7 +67,9 @@ export function allowedCall(
 function commitResult(value: unknown): Pick<Outcome, 'result' | 'detail'> {
   if (value === undefined) return {}
   const copied = copyPlain(value)
-  return copied.ok
-    ? { result: commitArguments(canonicalJson(copied.value)) }
-    : { detail: 'the result is not plain data' }
+  if (copied.ok) return { result: commitArguments(canonicalJson(copied.value)) }
+  return {
+    detail:
+      copied.code === 'arguments_too_large' ? 'the result is too large to commit to' : 'the result is not plain data',
+  }
 }

@@ -1,6 +1,5 @@
 // What the parts of the facade share: the opened rooms, and how a record is written that nothing depends on.
 
-import type { SkillBundle } from './attestation/bundle.ts'
 import type { Attestation, AttestationVerifier } from './attestation/verifier.ts'
 import type { AuditEvent } from './audit/event.ts'
 import type { AuditLog, AuditReceipt } from './audit/log.ts'
@@ -35,17 +34,21 @@ export interface House {
   readonly verifier: AttestationVerifier
   readonly tickets: TicketOffice
   readonly enforcer: Enforcer
-  readonly skills: ReadonlyMap<string, LoadedSkill>
+  readonly skills: Map<string, LoadedSkill>
   readonly notifications: Notifications<AgentPortEvents>
   policy: PolicyEngine
+  /** Aborted when the policy is replaced: what was confined under the old one must not go on under it. */
+  policyInForce: AbortController
+  /** A record was lost. Nothing is allowed any more: a log with a hole proves nothing. */
+  auditGap: boolean
   readonly candidate: PolicyEngine | undefined
 }
 
-export type LoadedSkill = SkillStatus & { readonly bundle: SkillBundle }
+export type LoadedSkill = SkillStatus
 export type AdmittedSkill = Extract<LoadedSkill, { admitted: true }>
 
 /** How long a result or a halt waits for its record. A sink that hangs must not hang the executor. */
-const RECORD_TIMEOUT_MS = 5000
+export const RECORD_TIMEOUT_MS = 5000
 
 /** Writes a record, or says why it is not in the log: it failed, or took too long. */
 export async function record(
@@ -59,7 +62,7 @@ export async function record(
     const written = await new Deadline(house.clock, timeoutMs).race(receipt)
     return written === LATE ? 'late' : written
   } catch {
-    // The log has latched its failure: the next call that would be allowed is denied with audit_unavailable.
+    house.auditGap = true
     return 'failed'
   }
 }

@@ -1,16 +1,18 @@
 // One traversal of a graph: admits nodes, ends them, halts, and writes down each of these.
 
-import { NodeAdmission, type NodeEnd, type RunOfNode } from './admission.ts'
+import { type Granted, NodeAdmission, type NodeEnd, type RunOfNode } from './admission.ts'
 import { type AuditEvent, denialFields } from './audit/event.ts'
 import { canonicalJson } from './core/canonical.ts'
-import { type Denial, type DenialSubject, deny } from './core/denial.ts'
+import { sha256Hex } from './core/crypto.ts'
+import { Deadline } from './core/deadline.ts'
+import { type Denial, type DenialSubject, deny, isDenial, withSubject } from './core/denial.ts'
 import { DeniedError } from './core/denied-error.ts'
 import type { JsonObject } from './core/json.ts'
 import { RepeatCounter } from './core/repeats.ts'
 import { isName } from './core/text.ts'
 import type { HaltRequest } from './halt/cause.ts'
 import type { HaltReport, RunSummary } from './halt/report.ts'
-import type { HaltScope, Settled } from './halt/scope.ts'
+import type { Admission, HaltScope, Settled } from './halt/scope.ts'
 import type { NodeOutcome } from './halt/state.ts'
 import { type House, record } from './house.ts'
 
@@ -62,32 +64,17 @@ export class Run implements RunOfNode {
       const name = isName(node) ? node : 'unnamed'
       return this.#refuseNode(name, 0, deny(admitted.code, admitted.detail, { subject: { node: name } }))
     }
-    const spec = this.#scope.node(node)
-    const skill = spec === undefined ? undefined : this.#house.skills.get(spec.skill)
-    if (spec === undefined || skill === undefined) {
-      return this.#refuseNode(
-        node,
-        admitted.attempt,
-        deny('skill_unknown', 'the skill of this node was not loaded', { subject: { node } }),
-      )
-    }
-    if (!skill.admitted)
-      return this.#refuseNode(node, admitted.attempt, { ...skill.denial, subject: { ...skill.denial.subject, node } })
-    const { attestation, manifest } = skill
     const { attempt } = admitted
-    const issued = this.#house.verifier.issue(attestation, { run: this.id, node, attempt }, spec.lifetimeMs)
-    if (!issued.ok) return this.#refuseNode(node, attempt, issued.denial)
-    const ticket = this.#house.tickets.issue(
-      {
-        run: this.id,
-        node,
-        attempt,
-        skill: skill.name,
-        skillDigest: attestation.digest,
-        policyDigest: this.#house.policy.digest,
-      },
-      spec.lifetimeMs,
-    )
+    let granted: Granted | Denial
+    try {
+      granted = this.#grant(node, admitted)
+    } catch {
+      granted = deny('internal_error', 'the gateway failed while admitting this node', { subject: { node } })
+    }
+    if (isDenial(granted)) return this.#refuseNode(node, attempt, granted)
+
+    const { skill, ticket, token } = granted
+    const { timeoutMs } = this.#house.config
     const recorded = await record(
       this.#house,
       {
@@ -97,33 +84,50 @@ export class Run implements RunOfNode {
         attempt,
         policy: ticket.policyDigest,
         skill: skill.name,
-        digest: attestation.digest,
-        manifest: manifest.digest,
-        token: issued.token.id,
+        digest: skill.attestation.digest,
+        manifest: skill.manifest.digest,
+        token: token.id,
       },
-      this.#house.config.timeoutMs,
+      timeoutMs,
     )
-    if (typeof recorded !== 'object') {
-      this.#house.tickets.revoke(ticket)
-      return this.#refuseNode(
-        node,
-        attempt,
-        deny('audit_unavailable', 'the admission could not be recorded', { subject: { node } }),
-      )
+    const admission = new NodeAdmission(this.#house, this, granted)
+    // While the record was being written the run may have halted or closed, the skill been withdrawn, the policy changed.
+    const denial =
+      typeof recorded === 'object'
+        ? admission.standing()
+        : deny('audit_unavailable', 'the admission could not be recorded', { subject: { node } })
+    if (denial === undefined) {
+      this.#admissions.add(admission)
+      return admission
     }
-    return this.#keep(
-      new NodeAdmission(this.#house, this, {
+    this.#house.tickets.revoke(ticket)
+    return this.#refuseNode(node, attempt, denial)
+  }
+
+  /** What the attempt is given: skill, token and ticket; or why it gets none. */
+  #grant(node: string, admitted: Extract<Admission, { ok: true }>): Granted | Denial {
+    const spec = this.#scope.node(node)
+    const skill = spec === undefined ? undefined : this.#house.skills.get(spec.skill)
+    if (spec === undefined || skill === undefined) {
+      return deny('skill_unknown', 'the skill of this node was not loaded', { subject: { node } })
+    }
+    if (!skill.admitted) return withSubject(skill.denial, { node })
+    const { attempt, signal, missing } = admitted
+    const issued = this.#house.verifier.issue(skill.attestation, { run: this.id, node, attempt }, spec.lifetimeMs)
+    if (!issued.ok) return issued.denial
+    const ticket = this.#house.tickets.issue(
+      {
+        run: this.id,
         node,
         attempt,
-        signal: admitted.signal,
-        missing: admitted.missing,
-        skill,
-        ticket,
-        token: issued.token,
-        toolScope: spec.toolScope,
-        roles: spec.roles,
-      }),
+        skill: skill.name,
+        skillDigest: skill.attestation.digest,
+        policyDigest: this.#house.policy.digest,
+      },
+      spec.lifetimeMs,
     )
+    const { toolScope, roles } = spec
+    return { node, attempt, signal, missing, skill, ticket, token: issued.token, toolScope, roles }
   }
 
   /** Stops the run for good. The first cause stands; calling again changes nothing. */
@@ -162,8 +166,9 @@ export class Run implements RunOfNode {
   /** @internal Turns the third same refusal into the end of the node. */
   countRefusal(denial: Denial, args: JsonObject | undefined): Denial {
     if (denial.recoverable === 'never' || denial.recoverable === 'after_wait') return denial
-    const fingerprint = `${denial.code}\n${denial.subject.tool ?? ''}\n${args === undefined ? '' : canonicalJson(args)}`
-    if (!this.#repeats.add(fingerprint)) return denial
+    // Hashed: the arguments are the model's, and ten thousand large ones would be kept until the run ends.
+    const what = `${denial.code}\n${denial.subject.tool ?? ''}\n${args === undefined ? '' : canonicalJson(args)}`
+    if (!this.#repeats.add(sha256Hex(what))) return denial
     return deny('denial_repeated', `the same call was refused again with ${denial.code}`, {
       subject: denial.subject,
       rules: denial.rules,
@@ -206,9 +211,18 @@ export class Run implements RunOfNode {
     return this.#haltRecord
   }
 
-  #keep(admission: NodeAdmission): NodeAdmission {
-    this.#admissions.add(admission)
-    return admission
+  /** @internal Ends the attempts of a skill that was withdrawn, and what they started. */
+  async withdraw(skill: string): Promise<void> {
+    const ends: Promise<NodeEnd>[] = []
+    for (const admission of [...this.#admissions]) {
+      if (admission.skill === skill)
+        ends.push(
+          admission.fail(
+            deny('skill_quarantined', 'the skill was withdrawn', { subject: { node: admission.node, skill } }),
+          ),
+        )
+    }
+    await Promise.all(ends)
   }
 
   async #refuseNode(node: string, attempt: number, denial: Denial): Promise<NodeAdmission> {
@@ -219,9 +233,13 @@ export class Run implements RunOfNode {
       signal: AbortSignal.abort(new DeniedError(denial)),
     })
     const at = { run: this.id, node, ...(attempt === 0 ? {} : { attempt }) }
-    await record(this.#house, { type: 'node.denied', ...at, ...denialFields(denial) }, this.#house.config.timeoutMs)
-    // Attempt 0 never was one: the scope itself refused.
-    if (attempt > 0) await admission.fail(denial)
+    const { timeoutMs } = this.#house.config
+    const records: Promise<unknown>[] = [
+      record(this.#house, { type: 'node.denied', ...at, ...denialFields(denial) }, timeoutMs),
+    ]
+    // Attempt 0 never was one: the scope itself refused. The rest ends at once; only the records are waited for.
+    if (attempt > 0) records.push(new Deadline(this.#house.clock, timeoutMs).race(admission.fail(denial)))
+    await Promise.all(records)
     return admission
   }
 

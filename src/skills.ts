@@ -5,7 +5,7 @@ import type { AttestationVerifier } from './attestation/verifier.ts'
 import { commitArguments } from './audit/commit.ts'
 import { type AuditEvent, denialFields } from './audit/event.ts'
 import { canonicalJson } from './core/canonical.ts'
-import { type Denial, deny } from './core/denial.ts'
+import { type Denial, deny, sealDenial, withSubject } from './core/denial.ts'
 import type { JsonObject } from './core/json.ts'
 import { copyPlain } from './core/plain.ts'
 import { formatProblems, type Problem } from './core/problem.ts'
@@ -24,21 +24,29 @@ export function loadSkill(
   policy: PolicyEngine,
   validator: ManifestValidator,
 ): LoadedSkill {
-  const { name } = bundle
-  const rejected = (denial: Denial, problems: readonly Problem[] = []): LoadedSkill => ({
+  // Read once: a bundle that answers otherwise the second time would be hashed as one thing and loaded as another.
+  const { name, files, manifest, attestation, directory } = bundle
+  const { file, text, format } = manifest
+  const snapshot: SkillBundle = {
     name,
-    admitted: false,
-    bundle,
-    denial: { ...denial, subject: { ...denial.subject, skill: name } },
-    problems,
-  })
-  const verified = verifier.verify(bundle)
-  if (!verified.ok) return rejected(verified.denial)
-  const validated = validator.validate(bundle.manifest, { skill: name })
-  if (!validated.ok) return rejected(deny('manifest_invalid', summarise(validated.problems)), validated.problems)
+    files: files.map(({ path, executable, bytes }) => ({ path, executable, bytes: bytes.slice() })),
+    manifest: { file, text, ...given('format', format) },
+    ...given('attestation', attestation),
+    ...given('directory', directory),
+  }
+  const verified = verifier.verify(snapshot)
+  if (!verified.ok) return rejectedSkill(name, verified.denial)
+  const validated = validator.validate(snapshot.manifest, { skill: name })
+  if (!validated.ok)
+    return rejectedSkill(name, deny('manifest_invalid', summarise(validated.problems)), validated.problems)
   const excess = excessDenial(policy, validated.manifest)
-  if (excess !== undefined) return rejected(excess)
-  return { name, admitted: true, bundle, attestation: verified.attestation, manifest: validated.manifest }
+  if (excess !== undefined) return rejectedSkill(name, excess)
+  return Object.freeze({ name, admitted: true, attestation: verified.attestation, manifest: validated.manifest })
+}
+
+/** The standing of a skill that may not be used, and why. */
+export function rejectedSkill(name: string, denial: Denial, problems: readonly Problem[] = []): LoadedSkill {
+  return Object.freeze({ name, admitted: false, denial: sealDenial(withSubject(denial, { skill: name })), problems })
 }
 
 /** The first error on one line, and how many there are; all of them stand in {@link SkillStatus}. */

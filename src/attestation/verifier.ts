@@ -134,6 +134,8 @@ export class AttestationVerifier {
     if (!isName(target) && !DIGEST.test(target)) {
       throw new TypeError('quarantine() takes a skill name or a sha256: digest')
     }
+    // Without a reason the entry would read as no entry.
+    if (typeof reason !== 'string' || reason === '') throw new TypeError('quarantine() needs a reason')
     this.#tokens.quarantine(target, reason)
   }
 

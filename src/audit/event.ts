@@ -6,7 +6,6 @@ import type { Denial } from '../core/denial.ts'
 import { formatRule } from '../core/render.ts'
 import type { AuditFieldName, AuditFields } from './field.ts'
 
-
 export interface AuditEventKind {
   readonly meaning: string
   /** Written by the log from the type, so that the two cannot contradict each other. */
@@ -132,6 +131,7 @@ export const AUDIT_EVENTS = {
     decision: 'allow',
     needs: ['run', 'node', 'attempt', 'tool', 'args', 'policy'],
     may: [
+      'call',
       'candidate',
       'skill',
       'digest',
@@ -157,6 +157,7 @@ export const AUDIT_EVENTS = {
     decision: 'deny',
     needs: ['run', 'node', 'tool', 'code'],
     may: [
+      'call',
       'attempt',
       'policy',
       'candidate',
@@ -190,6 +191,7 @@ export const AUDIT_EVENTS = {
     decision: 'escalate',
     needs: ['run', 'node', 'tool', 'code'],
     may: [
+      'call',
       'attempt',
       'policy',
       'candidate',
@@ -221,12 +223,13 @@ export const AUDIT_EVENTS = {
   'call.outcome': {
     meaning: 'What came of an allowed call.',
     needs: ['run', 'node', 'attempt', 'intent', 'outcome'],
-    may: ['tool', 'code', 'detail', 'result', 'latencyUs', 'traceId', 'spanId'],
+    may: ['call', 'tool', 'code', 'detail', 'result', 'latencyUs', 'traceId', 'spanId'],
   },
   'call.dropped': {
     meaning: 'A result that came too late or twice, and was not handed on.',
     needs: ['run', 'node', 'intent', 'code'],
     may: [
+      'call',
       'attempt',
       'tool',
       'layer',
@@ -242,6 +245,11 @@ export const AUDIT_EVENTS = {
       'traceId',
       'spanId',
     ],
+  },
+  'process.confined': {
+    meaning: 'The intent to start processes in a confinement, written before it is opened.',
+    needs: ['run', 'node', 'attempt', 'tool', 'enforcement', 'profile'],
+    may: ['skill', 'policy', 'detail'],
   },
   'run.halted': {
     meaning: 'A run was stopped.',

@@ -60,6 +60,8 @@ export const AUDIT_FIELDS = {
     kind: 'text',
     meaning: 'The enforcer in use; `none` or its test double are named as such.',
   },
+  call: { key: 'call', kind: 'text', meaning: 'Id of the verdict.' },
+  profile: { key: 'profile', kind: 'text', meaning: 'Digest of the confinement profile.' },
   token: { key: 'token', kind: 'text', meaning: 'Id of the attestation token.' },
   intent: { key: 'intent', kind: 'count', meaning: '`seq` of the `call.allowed` record this one answers.' },
   tool: { key: 'tool', kind: 'text', meaning: 'Name of the tool.' },

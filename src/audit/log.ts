@@ -182,7 +182,11 @@ export class AuditLog {
 
   #keepSalts(seq: number, body: EncodedBody): void {
     try {
-      for (const { field, salt } of body.salts) this.#keepSalt?.(seq, field, salt)
+      for (const { field, salt } of body.salts) {
+        const kept: unknown = this.#keepSalt?.(seq, field, salt)
+        // A promise is not a salt that was kept; what becomes of it would be known only after the call.
+        if (isThenable(kept)) throw new TypeError('keepSalt must keep the salt before it returns')
+      }
     } catch (cause) {
       // Before the line: a commitment that nobody can ever open is not evidence, so the record is refused.
       throw unavailable('The salt of an audit record could not be kept.', cause)

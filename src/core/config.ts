@@ -40,7 +40,7 @@ export function resolveConfig(options: {
       `AGENTPORT_TIMEOUT_MS (option "timeoutMs") must be a whole number of milliseconds from 1 to ${MAX_TIMEOUT_MS}`,
     )
   }
-  return { mode: mode as Mode, timeoutMs }
+  return Object.freeze({ mode: mode as Mode, timeoutMs })
 }
 
 function parseTimeout(text: string | undefined): number | undefined {

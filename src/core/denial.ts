@@ -239,3 +239,24 @@ export function deny(code: DenialCode, detail: string, options: DenialOptions = 
     ? { code, layer, recoverable, detail: line, subject, rules, dispatched }
     : { code, layer, recoverable, detail: line, subject, rules, missing, dispatched }
 }
+
+/** The same denial, with more said about what it is about. */
+export function withSubject(denial: Denial, subject: DenialSubject): Denial {
+  return { ...denial, subject: { ...denial.subject, ...subject } }
+}
+
+/** The same denial as one that nobody it is shown to can change: an observer must not turn a `never` into a maybe. */
+export function sealDenial(denial: Denial): Denial {
+  return Object.freeze({
+    ...denial,
+    subject: Object.freeze({ ...denial.subject }),
+    rules: Object.freeze([...denial.rules]),
+  })
+}
+
+/** Whether `value` is what {@link deny} makes, and not merely something that looks like it. */
+export function isDenial(value: unknown): value is Denial {
+  if (typeof value !== 'object' || value === null) return false
+  const { code, detail } = value as Partial<Denial>
+  return typeof code === 'string' && Object.hasOwn(DENIALS, code) && typeof detail === 'string'
+}

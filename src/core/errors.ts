@@ -5,7 +5,6 @@
 export const ERROR_CODES = {
   ERR_CONFIG_INVALID: 'An option or environment variable has a value that cannot be used.',
   ERR_MANIFEST_INVALID: 'A tool binding manifest does not parse or does not hold together.',
-  ERR_MANIFEST_EXCESS: 'A manifest asks for more than any policy grants.',
   ERR_POLICY_INVALID: 'A policy document does not parse or does not hold together.',
   ERR_GRAPH_INVALID: 'A graph has a cycle, an unknown dependency or an unknown skill.',
   ERR_TRUST_INVALID: 'A trust document does not parse or names an unusable key.',

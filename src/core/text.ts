@@ -23,6 +23,18 @@ export function printable(text: string, limit: number = LIMITS.messageLength): s
   return `${escaped.slice(0, limit - 24)}… (${text.length} characters)`
 }
 
+/** What went wrong, in one visible line; for anything that was thrown, whatever it is and whatever its getters do. */
+export function describeError(error: unknown, otherwise: string): string {
+  try {
+    if (!(error instanceof Error)) return otherwise
+    const { name, message } = error
+    if (typeof message !== 'string') return otherwise
+    return printable(typeof name === 'string' ? `${name}: ${message}` : message)
+  } catch {
+    return otherwise
+  }
+}
+
 const NAME = /^[A-Za-z0-9_](?:[A-Za-z0-9_.:-]*[A-Za-z0-9_])?$/
 
 /**

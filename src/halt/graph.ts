@@ -31,7 +31,7 @@ export interface GraphNode {
   readonly toolScope: readonly string[]
   /** `halt` for every critical node. */
   readonly onFailure: OnFailure
-  /** Whether the graph itself says it. If not, what the skill's manifest says may take its place. */
+  /** Whether the graph itself says it. If not, the skill's manifest may ask for `halt`. */
   readonly onFailureStated: boolean
   readonly critical: boolean
   readonly executionMode: ExecutionMode
@@ -226,14 +226,13 @@ class GraphReader {
 }
 
 /**
- * The same graph, in which every node that does not say what its failure does follows `defaultOf` its skill. For the
- * `on_failure` of manifests: the graph, which is the executor's, has the last word.
+ * The same graph, in which a node halts the run when `halts` says so of its skill and the graph itself says nothing. For
+ * the `on_failure: halt` of manifests: a manifest can ask for more care than the default, never for less.
  */
-export function withFailureDefaults(graph: Graph, defaultOf: (skill: string) => OnFailure | undefined): Graph {
+export function withHaltingSkills(graph: Graph, halts: (skill: string) => boolean): Graph {
   const { nodes } = planOf(graph)
   const filled = nodes.map((node) => {
-    const onFailure = node.onFailureStated ? undefined : defaultOf(node.skill)
-    return onFailure === undefined ? node : Object.freeze({ ...node, onFailure })
+    return node.onFailureStated || !halts(node.skill) ? node : Object.freeze({ ...node, onFailure: 'halt' as const })
   })
   return makeGraph(filled, graph.file, graph.locate)
 }

@@ -35,7 +35,7 @@ export type Admission =
       readonly ok: true
       /** Counts from 1. {@link HaltScope.settle} takes it back. */
       readonly attempt: number
-      /** Aborted when the run halts or closes while the attempt is under way; never after the attempt has ended. */
+      /** Aborted when the attempt is over, however it ended: what it started must not outlive it. */
       readonly signal: AbortSignal
       /** Upstreams that delivered nothing and were allowed to. */
       readonly missing: readonly MissingInput[]
@@ -183,7 +183,10 @@ export class HaltScope {
         this.#publishSecondary(effects)
         return Object.freeze({ accepted: false, reason })
       }
+      const abort = this.#attempts.get(name)
       this.#attempts.delete(name)
+      // What the attempt started must not outlive it: a later halt no longer knows of this signal.
+      abort?.abort(new HaltError({ reason: 'the attempt has ended', node: name, scope: this.id }))
       const { disposition } = ended
       const skipped = Object.freeze(effects.flatMap((effect) => (effect.type === 'skipped' ? effect.nodes : [])))
       const { code, detail } = read

@@ -5,13 +5,13 @@ import type { ProblemOptions, SourceDocument } from '../core/document.ts'
 import { type Glob, type ParsedGlob, parseGlob } from '../core/glob.ts'
 import { parseHostPattern } from '../core/host-pattern.ts'
 import { parsePathPattern } from '../core/path-pattern.ts'
-import { formatPointer } from '../core/pointer.ts'
+import { formatPointer, parsePointer } from '../core/pointer.ts'
 import type { Problem, ProblemCode } from '../core/problem.ts'
 import { isEnvName, isName } from '../core/text.ts'
-import { type Condition, compileCondition } from './condition.ts'
+import { type CompiledCondition, type Condition, compileCondition } from './condition.ts'
 import type { Role } from './roles.ts'
 import type { Rule, RuleResources } from './rule.ts'
-import type { RawPolicy, RawRule } from './schema.ts'
+import type { RawCondition, RawPolicy, RawRule } from './schema.ts'
 
 /** A role and where it is defined, for problems that are found after it was read. */
 export interface DefinedRole extends Role {
@@ -24,9 +24,12 @@ export class SetVocabulary {
   readonly usedRoles: Set<string> = new Set()
   /** Rule id → `file:line`. */
   readonly ids: Map<string, string> = new Map()
-  // Thousands of rules name the same few tools and roles: each text is kept once and each glob compiled once.
+  // Thousands of rules name the same few tools, roles and arguments. Each is compiled and kept once: that is most of the
+  // memory of a large set, and most of what a decision has to fetch into the cache.
   readonly #globs = new Map<string, ParsedGlob>()
   readonly #texts = new Map<string, string>()
+  readonly #pointers = new Map<string, readonly string[] | undefined>()
+  readonly #conditions = new Map<string, CompiledCondition>()
 
   glob(text: string): ParsedGlob {
     let parsed = this.#globs.get(text)
@@ -42,6 +45,21 @@ export class SetVocabulary {
     if (known !== undefined) return known
     this.#texts.set(text, text)
     return text
+  }
+
+  condition(pointer: string, raw: RawCondition): CompiledCondition {
+    const key = `${pointer} ${JSON.stringify(raw)}`
+    let compiled = this.#conditions.get(key)
+    if (compiled === undefined) {
+      compiled = compileCondition(this.text(pointer), this.#tokens(pointer), raw)
+      this.#conditions.set(key, compiled)
+    }
+    return compiled
+  }
+
+  #tokens(pointer: string): readonly string[] | undefined {
+    if (!this.#pointers.has(pointer)) this.#pointers.set(pointer, parsePointer(pointer))
+    return this.#pointers.get(pointer)
   }
 }
 
@@ -184,7 +202,7 @@ export class DocumentCompiler {
   #conditions(at: Pointer, args: NonNullable<RawRule['args']>): readonly Condition[] {
     const conditions: Condition[] = []
     for (const [pointer, raw] of Object.entries(args)) {
-      const compiled = compileCondition(pointer, raw)
+      const compiled = this.#set.condition(pointer, raw)
       if (compiled.ok) conditions.push(compiled.condition)
       else {
         for (const { key, code, message, hint, on = 'value' } of compiled.faults) {

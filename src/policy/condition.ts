@@ -4,7 +4,6 @@
 
 import { type Glob, parseGlob } from '../core/glob.ts'
 import type { JsonObject, JsonValue } from '../core/json.ts'
-import { parsePointer } from '../core/pointer.ts'
 import type { RawCondition } from './schema.ts'
 
 /** `true`, `false`, or `undefined` when it cannot be told. */
@@ -36,10 +35,14 @@ export type CompiledCondition =
   | { readonly ok: true; readonly condition: Condition }
   | { readonly ok: false; readonly faults: readonly ConditionFault[] }
 
-export function compileCondition(pointer: string, raw: RawCondition): CompiledCondition {
+/** `tokens` are those of `pointer`, `undefined` when it is none. */
+export function compileCondition(
+  pointer: string,
+  tokens: readonly string[] | undefined,
+  raw: RawCondition,
+): CompiledCondition {
   const faults: ConditionFault[] = []
   const tests: Test[] = []
-  const tokens = parsePointer(pointer)
   if (tokens === undefined || tokens.length === 0) {
     faults.push({
       key: '',

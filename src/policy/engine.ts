@@ -29,7 +29,6 @@ const MAX_PAIRS = 16
 /** Node names whose who-numbers are remembered. */
 const MAX_NODES = 4096
 const EVERYONE = 0
-const ONLY_EVERYONE: readonly number[] = [EVERYONE]
 
 export class PolicyEngine {
   readonly #set: PolicySet
@@ -38,6 +37,10 @@ export class PolicyEngine {
   readonly #roleNames = new Selectors()
   readonly #nodeNames = new Selectors()
   readonly #index: RuleIndex
+  /** Whether the name of a node makes a difference to any rule. */
+  readonly #tellsNodesApart: boolean
+  /** The number of "everyone" where a rule is about everyone, else nothing. */
+  readonly #everyone: readonly number[]
   readonly #nodeWho = new Map<string, readonly number[]>()
   /** Who-numbers of the roles that a graph may assert, and of no others. */
   readonly #whoOfRole = new Map<string, readonly number[]>()
@@ -47,6 +50,8 @@ export class PolicyEngine {
     this.#warnings = warnings
     const placed = set.rules.map((rule) => this.#place(rule))
     this.#index = new RuleIndex(placed, this.#tools.size)
+    this.#everyone = placed.some(({ who }) => who.includes(EVERYONE)) ? [EVERYONE] : []
+    this.#tellsNodesApart = this.#nodeNames.size > 0 || [...set.roles.values()].some(({ nodes }) => nodes.length > 0)
     for (const { name, asserted } of set.roles.values()) {
       if (asserted) this.#whoOfRole.set(name, this.#roleNames.idsFor(name).map(roleWho))
     }
@@ -159,11 +164,12 @@ export class PolicyEngine {
 
   /** Who-numbers a node has by its name alone: everyone, its node selectors, its defined roles. */
   #whoOfNode(node: string): readonly number[] {
+    if (!this.#tellsNodesApart) return this.#everyone
     const known = this.#nodeWho.get(node)
     if (known !== undefined) return known
     const own = this.#nodeNames.idsFor(node).map(nodeWho)
     for (const role of rolesOfNode(this.#set.roles, node)) own.push(...this.#roleNames.idsFor(role).map(roleWho))
-    const who = own.length === 0 ? ONLY_EVERYONE : [EVERYONE, ...own]
+    const who = own.length === 0 ? this.#everyone : [...this.#everyone, ...own]
     // Names come from outside and must not fill the memory.
     if (this.#nodeWho.size >= MAX_NODES) this.#nodeWho.clear()
     this.#nodeWho.set(node, who)

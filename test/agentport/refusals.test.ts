@@ -198,11 +198,21 @@ describe('a call is refused when', () => {
     expect(await codeOf(await run.admit('aside'), { tool: 'ping' })).toBe('allow')
   })
 
-  test('the skill was quarantined', async () => {
-    const { port, run, node } = await openNode()
+  test('the skill was quarantined: its nodes end, and none is admitted', async () => {
+    const { port, run, node, audit } = await openNode()
+    const call = await node.authorize({ tool: 'ping' })
+    if (call.decision !== 'allow') throw new Error(call.denial.detail)
+    await expect(port.quarantine('wbe', 'typo')).rejects.toThrow(TypeError)
+    await expect(port.quarantine('web', undefined as never)).rejects.toThrow(TypeError)
+    expect(node.signal.aborted).toBe(false)
     await port.quarantine('web', 'reported')
-    expect(await codeOf(node, { tool: 'ping' })).toBe('skill_quarantined')
+    expect(node.signal.aborted).toBe(true)
+    expect(await call.settle(1)).toMatchObject({ accepted: false })
+    expect(await codeOf(node, { tool: 'ping' })).toBe('ticket_revoked')
     expect((await run.admit('aside')).denial?.code).toBe('skill_quarantined')
+    expect(audit.lines.map((line) => JSON.parse(line)).find(({ type }) => type === 'node.failed')).toMatchObject({
+      code: 'skill_quarantined',
+    })
   })
 
   test('the graph asserts a role no policy lets it assert', async () => {

@@ -187,16 +187,18 @@ describe('a guarded signal is an AbortSignal', () => {
     expect(signal.onabort).toBeNull()
   })
 
-  test('an attempt that has ended is not aborted later, and a run keeps nothing of it', () => {
+  test('what an attempt started is stopped when the attempt ends, and not before', () => {
     const scope = scopeOf({ a: { attempts: 2 }, b: {} })
     const first = scope.admit('a')
     scope.settle('a', 1, 'failed')
+    expect(first.ok && first.signal.aborted).toBe(true)
     const second = scope.admit('a')
     const other = scope.admit('b')
     scope.settle('b', 1, 'succeeded')
     if (!first.ok || !second.ok || !other.ok) throw new Error('refused')
+    expect([first.signal.aborted, second.signal.aborted, other.signal.aborted]).toEqual([true, false, true])
     scope.halt({ reason: 'stop' })
-    expect([first.signal.aborted, second.signal.aborted, other.signal.aborted]).toEqual([false, true, false])
+    expect(second.signal.aborted).toBe(true)
   })
 })
 
