@@ -6,10 +6,11 @@ import { commitArguments } from './audit/commit.ts'
 import { type AuditEvent, denialFields } from './audit/event.ts'
 import type { AuditReceipt } from './audit/log.ts'
 import { type AllowedCall, allowedCall, type Call, type CallRequest, type RefusedCall } from './call.ts'
+import { openConfinement } from './confine.ts'
 import { canonicalJson } from './core/canonical.ts'
 import { Deadline, LATE } from './core/deadline.ts'
-import { type Denial, type DenialSubject, deny, isDenial, sealDenial, withSubject } from './core/denial.ts'
-import { DeniedError } from './core/denied-error.ts'
+import { type Denial, type DenialSubject, deny, sealDenial, withSubject } from './core/denial.ts'
+import { DeniedError, denialOf } from './core/denied-error.ts'
 import type { JsonObject } from './core/json.ts'
 import { formatRule } from './core/render.ts'
 import { describeResource } from './core/resource.ts'
@@ -18,7 +19,6 @@ import type { Ticket } from './core/ticket.ts'
 import type { Verdict } from './core/verdict.ts'
 import type { Confinement } from './enforcer/enforcer.ts'
 import type { Requirements } from './enforcer/feature.ts'
-import { compileProfile } from './enforcer/profile.ts'
 import type { MissingInput, NodeOutcome } from './halt/state.ts'
 import { type AdmittedSkill, given, type House, RECORD_TIMEOUT_MS, record } from './house.ts'
 import { type Judged, judge, refusal, toolOf } from './judge.ts'
@@ -141,33 +141,7 @@ export class NodeAdmission {
     const subject = { node: this.node, ...(isName(tool) ? { tool } : {}) }
     const standing = this.#standing(subject)
     if (standing !== undefined) throw new DeniedError(standing)
-    const base = this.#granted(subject)
-    const { manifest } = base.skill
-    if (!manifest.tools.has(tool))
-      throw new DeniedError(deny('tool_undeclared', 'the manifest does not declare this tool', { subject }))
-    if (!base.toolScope.includes(tool) || manifest.tools.get(tool)?.inScope !== true) {
-      throw new DeniedError(deny('tool_out_of_scope', 'the tool is not in the tool_scope of this node', { subject }))
-    }
-    const { enforcer, policy, policyInForce } = this.#house
-    const { profile } = compileProfile(
-      manifest,
-      policy.grantsFor({ node: base.node, roles: base.roles, skill: base.skill.name, tool }),
-    )
-    const recorded = await record(this.#house, {
-      type: 'process.confined',
-      run: this.#run.id,
-      node: base.node,
-      attempt: base.attempt,
-      tool,
-      skill: base.skill.name,
-      policy: policy.digest,
-      enforcement: enforcer.name,
-      profile: profile.digest,
-    })
-    if (typeof recorded !== 'object')
-      throw new DeniedError(deny('audit_unavailable', 'the confinement could not be recorded', { subject }))
-    const signal = AbortSignal.any([base.signal, policyInForce.signal])
-    const confinement = await enforcer.open(profile, { requirements, signal })
+    const confinement = await openConfinement(this.#house, this.#run.id, this.#granted(subject), tool, requirements)
     // While it was being opened the run may have halted: a box that nobody will close must not be handed out.
     const still = this.#standing(subject)
     if (still === undefined) return confinement
@@ -439,14 +413,3 @@ type CallFields = Pick<
 >
 
 const NOT_STARTED: NodeEnd = { accepted: false, disposition: 'none', skipped: [], halted: false }
-
-/** The denial an attempt failed with, when that is why it failed. */
-function denialOf(cause: unknown): Denial | undefined {
-  try {
-    if (cause instanceof DeniedError) return cause.denial
-    return isDenial(cause) ? cause : undefined
-  } catch {
-    // A proxy that throws on every look is no denial; the attempt has failed all the same.
-    return undefined
-  }
-}

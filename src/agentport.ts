@@ -1,6 +1,6 @@
-// AgentPort: the gateway an executor calls from its node lifecycle hooks. This file and the six beside it join the rooms, and
+// AgentPort: the gateway an executor calls from its node lifecycle hooks. This file and those beside it join the rooms, and
 // nothing else does: agentport opens them, skills lets skills in, run and admission follow a graph, judge is the way of a
-// call, call is what the executor holds, house is what they share.
+// call, call is what the executor holds, confine is the way of a process, house is what they share.
 
 import { NodeAdmission } from './admission.ts'
 import type { SkillBundle } from './attestation/bundle.ts'

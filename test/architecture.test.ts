@@ -91,7 +91,16 @@ describe('the rooms', () => {
   })
 
   test('the facade alone joins the rooms; index.ts only re-exports', () => {
-    const facade = ['admission.ts', 'agentport.ts', 'call.ts', 'house.ts', 'judge.ts', 'run.ts', 'skills.ts']
+    const facade = [
+      'admission.ts',
+      'agentport.ts',
+      'call.ts',
+      'confine.ts',
+      'house.ts',
+      'judge.ts',
+      'run.ts',
+      'skills.ts',
+    ]
     expect(files.filter((file) => room(file) === '').sort()).toEqual([...facade, 'index.ts'].sort())
     const inner = (file: string) => ['core', ...PURE].includes(room(file))
     expect(imports.filter(({ from, target }) => inner(from) && target !== undefined && room(target) === '')).toEqual([])

@@ -1,6 +1,6 @@
 // The thrown form of a denial, for those who call a guarded tool as a plain function.
 
-import type { Denial } from './denial.ts'
+import { type Denial, isDenial } from './denial.ts'
 import { AgentPortError } from './errors.ts'
 import { renderForModel } from './render.ts'
 
@@ -12,5 +12,16 @@ export class DeniedError extends AgentPortError {
   constructor(denial: Denial) {
     super('ERR_DENIED', renderForModel(denial))
     this.denial = denial
+  }
+}
+
+/** The denial that `cause` is or carries, for whatever was thrown. */
+export function denialOf(cause: unknown): Denial | undefined {
+  try {
+    if (cause instanceof DeniedError) return cause.denial
+    return isDenial(cause) ? cause : undefined
+  } catch {
+    // A proxy that throws on every look is no denial; what was thrown is a failure all the same.
+    return undefined
   }
 }

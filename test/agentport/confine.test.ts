@@ -48,6 +48,53 @@ describe('confine', () => {
     expect(opened.every(({ signal }) => signal?.aborted === true)).toBe(true)
   })
 
+  test('it is written down before it is opened, and not opened when it cannot be', async () => {
+    const { enforcer, opened } = recorder()
+    let broken = false
+    const lines: string[] = []
+    const append = (line: string): void => {
+      if (broken) throw new Error('full')
+      lines.push(line)
+    }
+    const { node } = await openNode({ enforcer, audit: { append } })
+    await node.confine('read_file')
+    expect(JSON.parse(lines.at(-1) ?? '')).toMatchObject({
+      type: 'process.confined',
+      tool: 'read_file',
+      enforcement: 'recorder',
+      profile: opened[0]?.profile.digest,
+    })
+    broken = true
+    await expect(node.confine('read_file')).rejects.toMatchObject({ denial: { code: 'audit_unavailable' } })
+    expect(opened).toHaveLength(1)
+  })
+
+  test('a tool the manifest does not declare gets none, whatever graph and policy say', async () => {
+    const { enforcer, opened } = recorder()
+    const policy = { file: 'p.yaml', text: POLICY.replace('tools: [read_file]', 'tools: ["*"]') }
+    const graph = { nodes: { ...GRAPH.nodes, fetch: { skill: 'web', toolScope: ['shell'] } } }
+    const { node } = await openNode({ enforcer, policy }, graph)
+    await expect(node.confine('shell')).rejects.toMatchObject({ denial: { code: 'tool_undeclared' } })
+    expect(opened).toEqual([])
+  })
+
+  test('a box that was being opened when the run halted is closed and not handed out', async () => {
+    let closed = 0
+    let finish: ((box: Confinement) => void) | undefined
+    const enforcer: Enforcer = {
+      name: 'slow',
+      probe: () => Promise.reject(new Error('not asked')),
+      open: () => new Promise((resolve) => (finish = resolve)),
+    }
+    const { run, node } = await openNode({ enforcer })
+    const pending = node.confine('read_file')
+    await new Promise((resolve) => setTimeout(resolve, 5))
+    await run.halt({ reason: 'stop' })
+    finish?.({ close: async () => void closed++ } as unknown as Confinement)
+    await expect(pending).rejects.toMatchObject({ denial: { code: 'run_halted' } })
+    expect(closed).toBe(1)
+  })
+
   test('a permit that depends on arguments grants a process nothing', async () => {
     const { enforcer, opened } = recorder()
     const policy = {
