@@ -20,6 +20,9 @@ const HEADER = [
 
 export function printDecisions(variant: Variant, cells: readonly Cell[]): void {
   console.log(`\nPolicy decisions, ${variant}: latency per call, throughput, and p50 against agentport's`)
+  console.log(
+    'agentport is timed from the raw host, address or path to the whole verdict; the others from ready values to yes or no',
+  )
   const rows = cells.map((cell) => {
     const ours = cells.find((other) => other.engine === 'agentport' && other.size === cell.size)
     return [
@@ -54,7 +57,7 @@ export function printLoad(load: LoadPhases): void {
     ['from', 'time', 'kept'],
     [
       ['YAML text', `${Math.round(load.yamlMs)} ms`, `${load.keptMb.toFixed(1)} MB`],
-      ['  of it, the YAML library alone', `${Math.round(load.yamlLibraryMs)} ms`, ''],
+      ['the yaml package alone, to compare', `${Math.round(load.yamlLibraryMs)} ms`, ''],
       ['JSON text', `${Math.round(load.jsonMs)} ms`, ''],
       ['plain object', `${Math.round(load.objectMs)} ms`, ''],
     ],

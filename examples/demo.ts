@@ -37,7 +37,7 @@ function asText(): string {
     paint('bold', 'What the gateway answered, call by call (the first call of each is a cold start)'),
     ...runs.map(renderCalls),
     renderChecks(runs),
-    `audit log ${answer}: ${relative(process.cwd(), auditPath)}, ${audit.records} records\nhead ${audit.head.hash}`,
+    `audit log ${answer}: ${relative(process.cwd(), auditPath)}, ${audit.records} records\nhead ${audit.head.seq}:${audit.head.hash}`,
     '',
   ].join('\n\n')
 }

@@ -36,10 +36,12 @@ export async function loadCasbin(rules: readonly WorkloadRule[]): Promise<Engine
   await enforcer.addFunction('lte', (bytes: number, max: string) => bytes <= Number(max))
   await enforcer.addFunction('inlist', (method: string, methods: string) => methods.split('|').includes(method))
   await enforcer.addFunction('tmatch', (kind: string, target: string | number, pattern: string) => {
-    let matches = compiled.get(pattern)
+    // By kind as well: casbin may ask about a pattern of another kind than the request's.
+    const key = `${kind} ${pattern}`
+    let matches = compiled.get(key)
     if (matches === undefined) {
       matches = compileTarget(kind, pattern)
-      compiled.set(pattern, matches)
+      compiled.set(key, matches)
     }
     return matches(target)
   })

@@ -35,10 +35,10 @@ export function describeError(error: unknown, otherwise: string): string {
   }
 }
 
-const NAME = /^[A-Za-z0-9_](?:[A-Za-z0-9_.:-]*[A-Za-z0-9_])?$/
+const NAME = /^[A-Za-z0-9](?:[A-Za-z0-9_.:-]*[A-Za-z0-9_])?$/
 
 /**
- * Whether `text` can name a tool, node, skill, role, rule or run: ASCII letters, digits and `_`, inside also `. : -`.
+ * Whether `text` can name a tool, node, skill, role, rule or run: ASCII letters and digits, inside also `_ . : -`.
  * Unicode is left out on purpose: look-alikes would make two names one to a reader and two to a policy.
  */
 export function isName(text: unknown): text is string {

@@ -28,7 +28,7 @@ function unsure(): never {
 }
 
 // Names that are strings in every YAML and cannot be mistaken for a mark. Quoted ones have no escapes.
-const KEY = /(?:([A-Za-z_][A-Za-z0-9_./-]*)|"([^"\\\n]*)"|'([^'\n]*)'):(?=[ \n]|$)/y
+const KEY = /(?:([A-Za-z_/][A-Za-z0-9_./-]*)|"([^"\\\n]*)"|'([^'\n]*)'):(?=[ \n]|$)/y
 const QUOTED = /"([^"\\\n]*)"|'([^'\n]*)'/y
 /** What a plain scalar may begin with here; most of the rest means something in YAML. */
 const PLAIN_START = /[A-Za-z0-9_/$(~\u00a1-\uffff]|[-+.](?=[A-Za-z0-9.])/y

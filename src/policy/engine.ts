@@ -139,7 +139,7 @@ export class PolicyEngine {
     const approvals = stops(buckets, 'require_approval', question)
     if (approvals !== undefined && approvals.untold.size > 0) return refuse('policy_error', approvals.untold, question)
 
-    const granted = grantsOf(buckets, question)
+    const granted = grantsOf(buckets, question, approvals !== undefined)
     if (!granted.all) {
       const { detail, options } = explainNoPermit(buckets, question, granted.uncovered)
       return denied('no_matching_permit', detail, options)
@@ -224,16 +224,17 @@ type Granted =
   | { readonly all: false; readonly uncovered: Resource | undefined }
 
 /**
- * Looks for grants among permits and approvals: an approval is a permit that a person has to complete. For a call that
- * names no resource only approvals that concern such a call count; one for certain hosts asks nobody about it.
+ * Looks for grants among permits and, when the answer will be to ask, among approvals: an approval is a permit that a
+ * person has to complete, and must never grant by itself. For a call that names no resource only approvals of such calls
+ * count; one for certain hosts asks nobody about it.
  */
-function grantsOf(buckets: readonly Bucket[], question: Question): Granted {
+function grantsOf(buckets: readonly Bucket[], question: Question, asks: boolean): Granted {
   const { resources } = question
   if (resources.length === 0) {
     let best: Rule | undefined
     for (const { permit, require_approval: approval } of buckets) {
       if (permit !== undefined) best = smallestGrant(permit.all, question, best)
-      if (approval !== undefined) best = smallestGrant(approval.bare, question, best)
+      if (asks && approval !== undefined) best = smallestGrant(approval.bare, question, best)
     }
     return best === undefined ? { all: false, uncovered: undefined } : { all: true, rules: [best] }
   }
@@ -242,7 +243,7 @@ function grantsOf(buckets: readonly Bucket[], question: Question): Granted {
     const covering: Rule[] = []
     for (const { permit, require_approval: approval } of buckets) {
       permit?.findCovering(resource, covering)
-      approval?.findCovering(resource, covering)
+      if (asks) approval?.findCovering(resource, covering)
     }
     const best = smallestGrant(covering, question, undefined)
     if (best === undefined) return { all: false, uncovered: resource }
@@ -291,4 +292,4 @@ function exactName(name: string): { text: string; kind: 'name'; literal: string;
   return { text: name, kind: 'name', literal: name, matches: (input) => input === name }
 }
 
-export type { Capabilities, Excess, PolicyRequest, PolicySource }
+export type { PolicyRequest }

@@ -4,6 +4,8 @@
 import type { DenialOptions, DenialSubject } from '../core/denial.ts'
 import { formatHost } from '../core/host.ts'
 import { describeResource, type Resource } from '../core/resource.ts'
+import { printable } from '../core/text.ts'
+import { defaultPort } from '../core/url.ts'
 import { holdsOne } from './condition.ts'
 import type { Question } from './request.ts'
 import { byId, concerns, type Rule } from './rule.ts'
@@ -24,7 +26,8 @@ export function explainNoPermit(
   return {
     detail: near === undefined ? what : `${what}; nearest: ${describeNear(near, question)}`,
     options: {
-      subject: subjectOf(question, uncovered?.from, named),
+      // A pointer can hold the names of an argument's own members, which are the model's choice.
+      subject: subjectOf(question, uncovered === undefined ? undefined : printable(uncovered.from), named),
       missing: uncovered === undefined ? missingPermit(question) : missingGrant(uncovered, question),
     },
   }
@@ -100,14 +103,23 @@ function missingGrant(resource: Resource, { tool }: Question): string {
   switch (resource.kind) {
     case 'network': {
       const { host, scheme, port } = resource
-      const isImplied = port === undefined || port === (scheme === 'http' || scheme === 'ws' ? 80 : 443)
+      const isImplied =
+        port === undefined || (scheme === undefined ? port === 80 || port === 443 : port === defaultPort(scheme))
       return `hosts: ["${formatHost(host)}${isImplied ? '' : `:${port}`}"] ${permit}`
     }
     case 'path':
-      return `paths: { ${resource.access}: ["${resource.path}"] } ${permit}`
+      return `paths: { ${resource.access}: [${patternOf(resource.path)}] } ${permit}`
     case 'binary':
-      return `binaries: ["${resource.path}"] ${permit}`
+      return `binaries: [${patternOf(resource.path)}] ${permit}`
     case 'env':
       return `env: [${resource.name}] ${permit}`
   }
+}
+
+/**
+ * The path as a quoted pattern that matches it and nothing else. The path is the model's choice, and an operator may take
+ * the line over as it stands: a file named `**` must not become a grant of everything.
+ */
+function patternOf(path: string): string {
+  return JSON.stringify(path.replaceAll(/[^\p{L}\p{N}/._~ -]/gu, '\\$&'))
 }

@@ -6,7 +6,8 @@ import type { JsonObject } from '../core/json.ts'
 import { LIMITS } from '../core/limits.ts'
 import { parsePath } from '../core/path.ts'
 import type { Resource } from '../core/resource.ts'
-import { isName } from '../core/text.ts'
+import { isEnvName, isName } from '../core/text.ts'
+import { defaultPort } from '../core/url.ts'
 
 /**
  * One question. Arguments are plain data that does not change while the call is judged, as the gateway's own frozen copy
@@ -87,7 +88,7 @@ function readResource(resource: unknown): Resource | undefined {
     }
     case 'env': {
       const { name } = resource as { name?: unknown }
-      return typeof name === 'string' && name !== '' ? { kind, name, from } : undefined
+      return typeof name === 'string' && isEnvName(name) ? { kind, name, from } : undefined
     }
     default:
       return undefined
@@ -100,7 +101,8 @@ function readNetwork(
 ): Resource | undefined {
   const { host: given, scheme, port } = resource
   const host = readHost(given)
-  if (host === undefined || (scheme !== undefined && typeof scheme !== 'string')) return undefined
+  if (host === undefined) return undefined
+  if (scheme !== undefined && (typeof scheme !== 'string' || defaultPort(scheme) === undefined)) return undefined
   if (port === undefined)
     return scheme === undefined ? { kind: 'network', host, from } : { kind: 'network', host, scheme, from }
   if (typeof port !== 'number' || !Number.isInteger(port) || port < 1 || port > 65_535) return undefined

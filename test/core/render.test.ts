@@ -77,7 +77,7 @@ describe('text', () => {
     ['a', true],
     ['http_get', true],
     ['mcp.server:tool-1', true],
-    ['_x', true],
+    ['_x', false],
     ['', false],
     ['a b', false],
     ['a\n', false],

@@ -306,6 +306,11 @@ describe('a request of any shape', () => {
       { ...good, resources: [{ kind: 'network', host: { kind: 'name', text: 'EVIL.test' }, from: '' }] },
     ],
     ['a short address', { ...good, resources: [{ kind: 'network', host: { kind: 'name', text: '127.1' }, from: '' }] }],
+    ['a variable that is no name', { ...good, resources: [{ kind: 'env', name: 'A=B\u202e', from: '' }] }],
+    [
+      'a scheme of its own',
+      { ...good, resources: [{ kind: 'network', host: { kind: 'name', text: 'a.test' }, scheme: 'HTTPS', from: '' }] },
+    ],
     [
       'a port as text',
       { ...good, resources: [{ kind: 'network', host: { kind: 'name', text: 'a.test' }, port: '443', from: '' }] },

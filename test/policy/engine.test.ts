@@ -194,9 +194,30 @@ describe('a verdict', () => {
     expect(wrongHost.detail).toBe('no permit covers network evil.test; nearest: read-files (agents/policy.yaml:13)')
   })
 
+  test.each(['/srv/**', '/srv/[a]*{b}?(c|d)+!"e', '/srv/${workspace}', '/srv/naïve ~file'])(
+    'offers a grant of %s itself and of nothing more',
+    (path) => {
+      for (const kind of ['path', 'binary'] as const) {
+        const resource: Resource = kind === 'path' ? file(path) : { kind, path, from: '/argv/0' }
+        const { missing = '' } = denialOf(ask({ tool: 'other', resources: [resource] }))
+        const grant = /^(.*) in a permit/.exec(missing)?.[1]
+        const text = `version: 1\nrules:\n  - { id: mend, effect: permit, nodes: [fetch], tools: [other], ${grant} }\n`
+        const mended = PolicyEngine.from({ file: 'p.yaml', text })
+        const decide = (one: Resource): string =>
+          mended.evaluate({ node: 'fetch', tool: 'other', args: {}, resources: [one] }).decision
+        expect(decide(resource)).toBe('allow')
+        for (const other of ['/srv', '/srv/x', '/srv/a', '/srv/a/b', '/srv/axbyd']) {
+          expect(decide(kind === 'path' ? file(other) : { kind, path: other, from: '' })).toBe('deny')
+        }
+      }
+    },
+  )
+
   test('shows what a request carried only escaped', () => {
-    const denial = denialOf(ask({ resources: [{ kind: 'env', name: 'A\u202eB\n', from: '/env' }] }))
-    expect(denial.detail).toContain('env A\\u{202e}B\\u{a}')
+    const from = '/a\u202eb\n'
+    const denial = denialOf(ask({ resources: [{ ...site('evil.test'), from }] }))
+    expect(denial.subject.argument).toBe('/a\\u{202e}b\\u{a}')
+    expect(denialOf(ask({ roles: ['A\u202eB'] })).detail).toContain('A\\u{202e}B')
   })
 
   test('lists a few rules by name and counts the rest', () => {
