@@ -37,7 +37,9 @@ export default defineConfig([
     external: ['@agentport/gateway', '@agentport/gateway/node', '@electric-sql/pglite'],
   },
   {
+    // A benchmark starts itself anew for each cell, over minutes: another build must not take it away meanwhile.
     ...esm,
+    clean: false,
     entry: { run: 'bench/run.ts' },
     outDir: '.build/bench',
     external: ['@casl/ability', '@cedar-policy/cedar-wasm', 'casbin', 'tweetnacl'],

@@ -31,10 +31,14 @@ export function referenceVerdict(policies: readonly RawPolicy[], request: Refere
     return { decision: 'deny', code: 'role_unknown', rules: [] }
   }
   const concerned = policies.flatMap((policy) => policy.rules).filter((rule) => isAbout(policies, rule, request))
-  const judged = concerned.map((rule) => ({ rule, args: conditionsHold(rule, request.args) }))
+  const judged = concerned.map((rule) => ({
+    rule,
+    args: conditionsHold(rule, request.args),
+    touched: rule.effect !== 'permit' && isTouched(rule, request.resources),
+  }))
   const stops = (effect: string, args: Answer): string[] =>
     judged
-      .filter((one) => one.rule.effect === effect && one.args === args && isTouched(one.rule, request.resources))
+      .filter((one) => one.rule.effect === effect && one.args === args && one.touched)
       .map((one) => one.rule.id)
       .sort()
 
