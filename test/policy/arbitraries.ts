@@ -118,7 +118,7 @@ const PATHS = [
 const ENV = ['LANG', 'HOME', 'AWS_SECRET_ACCESS_KEY']
 const POINTERS = ['/method', '/bytes', '/to', '/deep/er', '/list/1', '/a~1b', '/flag']
 const SCALARS = ['GET', 'POST', 'get', '', 'ab.c', 7, 0, -1.5, 100, true, false, null] as const
-const TEXT_GLOBS = ['G*', '*', '?ET', 'p?st', '*.c', 'a*c', '[a-b]*'.replace('a-b', 'ab')]
+const TEXT_GLOBS = ['G*', '*', '?ET', 'p?st', '*.c', 'a*c', '[ab]*']
 
 const some = <T>(values: readonly T[], max = 2): fc.Arbitrary<T[]> =>
   fc.uniqueArray(fc.constantFrom(...values), { minLength: 1, maxLength: max })

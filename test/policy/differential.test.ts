@@ -11,6 +11,8 @@ import { type ReferenceRequest, type ReferenceVerdict, referenceVerdict } from '
 
 const REQUESTS = 100
 const seed = fc.integer()
+/** More runs take more time. */
+const patience = { timeout: fuzzRuns(60_000) }
 
 function engineOf(documents: readonly RawPolicy[]): PolicyEngine {
   return PolicyEngine.from(documents.map((value, index) => ({ name: `policy-${index}.json`, value })))
@@ -39,7 +41,7 @@ function strictness({ decision }: { readonly decision: string }): number {
   return decision === 'allow' ? 0 : decision === 'escalate' ? 1 : 2
 }
 
-describe('the engine and the reference', () => {
+describe('the engine and the reference', patience, () => {
   test('agree on decision, code and determining rules', () => {
     const seen = new Map<string, number>()
     fc.assert(
@@ -66,7 +68,7 @@ describe('the engine and the reference', () => {
   })
 })
 
-describe('whatever the policy says', () => {
+describe('whatever the policy says', patience, () => {
   test('one more forbid never makes anything more allowed', () => {
     fc.assert(
       fc.property(policyDraft(), extraRule(['forbid']), seed, (draft, forbid, from) => {
@@ -175,7 +177,7 @@ describe('whatever the policy says', () => {
   })
 })
 
-describe('a request of any shape', () => {
+describe('a request of any shape', patience, () => {
   const names = fc.constantFrom(
     'fetch',
     'http_get',

@@ -1,17 +1,14 @@
 // Ways in which policy engines are known to allow what their author meant to deny. Each row runs the rival that has the
 // flaw, where it is installed, to show that the attack works there; then the same rule and request here.
 
-import { createMongoAbility } from '@casl/ability'
-import { isAuthorized } from '@cedar-policy/cedar-wasm/nodejs'
-import { newEnforcer, newModelFromString, StringAdapter } from 'casbin'
 import micromatch from 'micromatch'
 import { describe, expect, test } from 'vitest'
 
 import { parseHost } from '../../src/core/host.ts'
-import type { JsonObject } from '../../src/core/json.ts'
 import { parsePath } from '../../src/core/path.ts'
 import type { Resource } from '../../src/core/resource.ts'
 import { PolicyEngine, type PolicyRequest } from '../../src/policy/engine.ts'
+import { CEDAR_PERMIT, casbinAllows, caslAllows, cedarAllows } from './rivals.ts'
 
 type Rule = Readonly<Record<string, unknown>>
 
@@ -49,45 +46,6 @@ function host(text: string): Resource {
 function path(text: string): Resource {
   const parsed = parsePath(text)
   return { kind: 'path', path: parsed.ok ? parsed.path : text, access: 'read', from: '/path' }
-}
-
-function cedarAllows(policy: string, context: JsonObject): boolean {
-  const answer = isAuthorized({
-    principal: { type: 'Node', id: 'fetch' },
-    action: { type: 'Action', id: 'http_get' },
-    resource: { type: 'Target', id: 'target' },
-    context: context as never,
-    policies: { staticPolicies: policy },
-    entities: [],
-  })
-  return answer.type === 'success' && answer.response.decision === 'allow'
-}
-
-const CEDAR_PERMIT = 'permit(principal, action, resource);\n'
-
-type CaslRule = Parameters<typeof createMongoAbility>[0] extends readonly (infer T)[] | undefined ? T : never
-
-function caslAllows(rules: readonly object[], subject: object | string): boolean {
-  const ability = createMongoAbility(rules as CaslRule[], { detectSubjectType: () => 'Call' })
-  return ability.can('call', subject as never)
-}
-
-async function casbinAllows(
-  rows: readonly string[],
-  request: readonly unknown[],
-  matcher = 'r.tool == p.tool',
-): Promise<boolean> {
-  const model = newModelFromString(`
-[request_definition]
-r = tool
-[policy_definition]
-p = tool, eft
-[policy_effect]
-e = some(where (p.eft == allow)) && !some(where (p.eft == deny))
-[matchers]
-m = ${matcher}`)
-  const enforcer = await newEnforcer(model, new StringAdapter(rows.join('\n')))
-  return enforcer.enforce(...request)
 }
 
 interface Row {
@@ -367,7 +325,7 @@ const rows: readonly Row[] = [
     harmless: { tool: 'get_inbox' },
   },
   {
-    name: 'a $ that matches before a line break',
+    name: 'a $ that matches at a line break',
     rival: () =>
       caslAllows([{ action: 'call', subject: 'Call', conditions: { to: { $regex: /^[^@]+@corp\.test$/m } } }], {
         to: 'a@corp.test\nb@evil.test',
