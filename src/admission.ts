@@ -200,9 +200,7 @@ export class NodeAdmission {
   #granted(subject: DenialSubject): Granted {
     const base = this.#base
     if (!('denial' in base)) return base
-    throw new DeniedError(
-      deny('ticket_missing', `the node was not admitted: ${base.denial.code}: ${base.denial.detail}`, { subject }),
-    )
+    throw new DeniedError(notAdmitted(base, subject))
   }
 
   /** Whether this attempt may still act: the cheap checks, made before, after waiting, and when a result comes. */
@@ -210,10 +208,7 @@ export class NodeAdmission {
     const base = this.#base
     const ended = this.#run.ended(subject)
     if (ended !== undefined) return ended
-    if ('denial' in base)
-      return deny('ticket_missing', `the node was not admitted: ${base.denial.code}: ${base.denial.detail}`, {
-        subject,
-      })
+    if ('denial' in base) return notAdmitted(base, subject)
     const ticket = this.#house.tickets.check(base.ticket, this.#house.policy.digest)
     if (ticket !== undefined) return withSubject(ticket, subject)
     const { digest, expiresAt } = base.skill.attestation
@@ -243,8 +238,8 @@ export class NodeAdmission {
 
   async #allow(id: string, judged: Judged, args: JsonObject, deadline: Deadline): Promise<Call> {
     const subject = { node: this.node, tool: judged.tool }
-    const unavailable = deny('audit_unavailable', 'the intent could not be recorded', { subject })
-    if (this.#house.auditGap) return this.#refused(id, judged, unavailable, deadline)
+    const unavailable = (): Denial => deny('audit_unavailable', 'the intent could not be recorded', { subject })
+    if (this.#house.auditGap) return this.#refused(id, judged, unavailable(), deadline)
     let intent: AuditReceipt
     try {
       const receipt = this.#house.audit.append({
@@ -264,7 +259,7 @@ export class NodeAdmission {
       }
       intent = written
     } catch {
-      return this.#refused(id, judged, unavailable, deadline)
+      return this.#refused(id, judged, unavailable(), deadline)
     }
     const verdict = this.#verdict(id, judged, deadline, undefined)
     this.#house.notifications.emit('verdict', verdict)
@@ -413,3 +408,7 @@ type CallFields = Pick<
 >
 
 const NOT_STARTED: NodeEnd = { accepted: false, disposition: 'none', skipped: [], halted: false }
+
+function notAdmitted({ denial }: Refused, subject: DenialSubject): Denial {
+  return deny('ticket_missing', `the node was not admitted: ${denial.code}: ${denial.detail}`, { subject })
+}

@@ -26,7 +26,7 @@ import type { Enforcer } from './enforcer/enforcer.ts'
 import { refusingEnforcer } from './enforcer/refusing.ts'
 import { type Graph, loadGraph, parseGraph, withHaltingSkills } from './halt/graph.ts'
 import { HaltPropagator } from './halt/propagator.ts'
-import { type AgentPortEvents, given, type House, type LoadedSkill, record, type SkillStatus } from './house.ts'
+import { type AgentPortEvents, given, type House, record, type SkillStatus } from './house.ts'
 import { ManifestValidator } from './manifest/validator.ts'
 import { PolicyEngine } from './policy/engine.ts'
 import type { PolicySource } from './policy/load.ts'
@@ -272,7 +272,7 @@ export class AgentPort {
     house.policy = policy
     house.policyInForce.abort(new AgentPortError('ERR_HALTED', 'the policy was replaced'))
     house.policyInForce = new AbortController()
-    const rejected: LoadedSkill[] = []
+    const rejected: SkillStatus[] = []
     for (const skill of house.skills.values()) {
       if (!skill.admitted) continue
       const denial = excessDenial(policy, skill.manifest)

@@ -34,7 +34,7 @@ export interface House {
   readonly verifier: AttestationVerifier
   readonly tickets: TicketOffice
   readonly enforcer: Enforcer
-  readonly skills: Map<string, LoadedSkill>
+  readonly skills: Map<string, SkillStatus>
   readonly notifications: Notifications<AgentPortEvents>
   policy: PolicyEngine
   /** Aborted when the policy is replaced: what was confined under the old one must not go on under it. */
@@ -44,8 +44,7 @@ export interface House {
   readonly candidate: PolicyEngine | undefined
 }
 
-export type LoadedSkill = SkillStatus
-export type AdmittedSkill = Extract<LoadedSkill, { admitted: true }>
+export type AdmittedSkill = Extract<SkillStatus, { admitted: true }>
 
 /** How long a result or a halt waits for its record. A sink that hangs must not hang the executor. */
 export const RECORD_TIMEOUT_MS = 5000

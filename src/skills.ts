@@ -11,7 +11,7 @@ import { copyPlain } from './core/plain.ts'
 import { formatProblems, type Problem } from './core/problem.ts'
 import { renderForOperator } from './core/render.ts'
 import { printable } from './core/text.ts'
-import { given, type LoadedSkill } from './house.ts'
+import { given, type SkillStatus } from './house.ts'
 import { bindCopied } from './manifest/bind.ts'
 import { capabilitiesOf } from './manifest/capabilities.ts'
 import type { Manifest } from './manifest/manifest.ts'
@@ -23,7 +23,7 @@ export function loadSkill(
   verifier: AttestationVerifier,
   policy: PolicyEngine,
   validator: ManifestValidator,
-): LoadedSkill {
+): SkillStatus {
   // Read once: a bundle that answers otherwise the second time would be hashed as one thing and loaded as another.
   const { name, files, manifest, attestation, directory } = bundle
   const { file, text, format } = manifest
@@ -45,7 +45,7 @@ export function loadSkill(
 }
 
 /** The standing of a skill that may not be used, and why. */
-export function rejectedSkill(name: string, denial: Denial, problems: readonly Problem[] = []): LoadedSkill {
+export function rejectedSkill(name: string, denial: Denial, problems: readonly Problem[] = []): SkillStatus {
   return Object.freeze({ name, admitted: false, denial: sealDenial(withSubject(denial, { skill: name })), problems })
 }
 
@@ -58,7 +58,7 @@ function summarise(problems: readonly Problem[]): string {
   return `${first.file}:${first.line}:${first.column}: ${first.message}${more}`
 }
 
-export function describeRejection(skill: LoadedSkill): string {
+export function describeRejection(skill: SkillStatus): string {
   if (skill.admitted) return skill.name
   return skill.problems.length > 0 ? formatProblems(skill.problems) : renderForOperator(skill.denial)
 }
@@ -67,7 +67,7 @@ export function describeRejection(skill: LoadedSkill): string {
  * Runs each step of judging once, so that the first real call does not pay for the compilation of the code and fall to
  * the deadline. What it answers is thrown away.
  */
-export function warmUp(policy: PolicyEngine, skills: Iterable<LoadedSkill>): void {
+export function warmUp(policy: PolicyEngine, skills: Iterable<SkillStatus>): void {
   for (const skill of skills) {
     if (!skill.admitted) continue
     for (const tool of skill.manifest.tools.keys()) {
@@ -90,7 +90,7 @@ export function excessDenial(policy: PolicyEngine, manifest: Manifest): Denial |
   return deny('manifest_excess', `skill "${manifest.skill}" asks for what no policy grants: ${list.join(', ')}`)
 }
 
-export function skillRecord(skill: LoadedSkill): AuditEvent {
+export function skillRecord(skill: SkillStatus): AuditEvent {
   if (!skill.admitted) return { type: 'skill.rejected', skill: printable(skill.name), ...denialFields(skill.denial) }
   const { attestation, manifest } = skill
   return {
