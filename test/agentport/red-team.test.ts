@@ -277,6 +277,16 @@ describe('operators', () => {
     expect(run.ready()).toEqual(['aside'])
   })
 
+  test('a salt that is only promised to be kept is not kept: the call is refused', async () => {
+    const kept: string[] = []
+    const control = await openNode({ keepSalt: (_seq, _field, salt) => void kept.push(salt) })
+    expect((await control.node.authorize({ tool: 'ping' })).decision).toBe('allow')
+    expect(kept).toHaveLength(1)
+    const { node } = await openNode({ keepSalt: (() => Promise.resolve()) as () => void })
+    const call = await node.authorize({ tool: 'ping' })
+    expect(call.decision === 'allow' ? 'allow' : call.denial.code).toBe('audit_unavailable')
+  })
+
   test('a record that was lost denies all that follows', async () => {
     const sink = memorySink()
     let lose = false
