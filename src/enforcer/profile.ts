@@ -5,8 +5,10 @@
 import { canonicalJson } from '../core/canonical.ts'
 import { sha256Hex } from '../core/crypto.ts'
 import { type HostPattern, hostPatternContains } from '../core/host-pattern.ts'
+import { pathPatternsMayMeet } from '../core/path-overlap.ts'
 import { type PathPattern, pathMatches, pathPatternContains } from '../core/path-pattern.ts'
-import { pathPatternsMayMeet } from './overlap.ts'
+import { lowerLimits, NO_LIMITS, type ProcessLimits } from '../core/process-limits.ts'
+import type { ProcessRight } from '../core/process-right.ts'
 
 /** One thing the profile allows or denies, and the rule that it comes from. */
 export interface ProfileEntry<T> {
@@ -14,14 +16,7 @@ export interface ProfileEntry<T> {
   readonly rule: string
 }
 
-/** Absent means no limit of this kind. */
-export interface ProfileLimits {
-  /** Milliseconds from start to kill. */
-  readonly wallMs?: number
-  readonly memoryBytes?: number
-  /** Processes and threads alive at the same time. */
-  readonly processes?: number
-}
+export type ProfileLimits = ProcessLimits
 
 export interface Profile {
   /** `sha256:` and hex over everything below. */
@@ -32,8 +27,9 @@ export interface Profile {
   readonly execute: readonly ProfileEntry<PathPattern>[]
   /** Absolute paths of programs that may be run. */
   readonly binaries: readonly ProfileEntry<string>[]
-  /** Absolute paths of shared libraries that may be mapped as code. */
-  readonly libraries: readonly ProfileEntry<string>[]
+  /** Files that may be mapped as code, besides `binaries`, `execute`, and what those need to start. */
+  readonly libraries: readonly ProfileEntry<PathPattern>[]
+  readonly rights: readonly ProfileEntry<ProcessRight>[]
   readonly forbiddenSyscalls: readonly ProfileEntry<string>[]
   readonly egress: readonly ProfileEntry<HostPattern>[]
   /** Names of environment variables that are passed on. */
@@ -47,20 +43,25 @@ export interface Profile {
 export interface ProfileHoles {
   readonly read: readonly ProfileEntry<PathPattern>[]
   readonly write: readonly ProfileEntry<PathPattern>[]
+  /**
+   * Of `execute`, `binaries` and `libraries` alike: what matches is neither run nor mapped as code. Also those that meet
+   * none of the three, for the libraries that nobody lists and a program needs to start.
+   */
   readonly execute: readonly ProfileEntry<PathPattern>[]
   /** To be judged by `hostTouches`, not by `hostCovers`: in doubt it is denied. */
   readonly egress: readonly ProfileEntry<HostPattern>[]
 }
 
-/** What a manifest asks for; a manifest itself fits. Paths of programs and libraries are canonical, as parsePath gives them. */
+/** What a manifest asks for; a manifest itself fits. Paths of programs are canonical, as parsePath gives them. */
 export interface ProfileNeed {
   readonly readablePaths: readonly PathPattern[]
   readonly writablePaths: readonly PathPattern[]
   readonly executablePaths?: readonly PathPattern[]
   readonly allowedBinaries: readonly string[]
-  readonly allowedLibraries: readonly string[]
+  readonly allowedLibraries: readonly PathPattern[]
   readonly allowedHosts: readonly HostPattern[]
   readonly allowedEnv: readonly string[]
+  readonly processRights?: readonly ProcessRight[]
   readonly forbiddenSyscalls: readonly string[]
   readonly executionMode: 'shared' | 'ephemeral'
   readonly limits?: ProfileLimits
@@ -77,6 +78,7 @@ export interface GrantRule {
   readonly libraries?: readonly PathPattern[]
   readonly hosts?: readonly HostPattern[]
   readonly env?: readonly string[]
+  readonly rights?: readonly ProcessRight[]
 }
 
 /** What the policy says about this process. */
@@ -91,7 +93,7 @@ export interface ProfileGrant {
 
 /** Something the manifest asks for and the profile does not have. */
 export interface ProfileExcess {
-  readonly kind: 'read' | 'write' | 'execute' | 'binary' | 'library' | 'host' | 'env'
+  readonly kind: 'read' | 'write' | 'execute' | 'binary' | 'library' | 'host' | 'env' | 'right'
   readonly text: string
   readonly reason: 'not_granted' | 'forbidden'
   /** The rule that forbids it. */
@@ -112,17 +114,22 @@ export function compileProfile(need: ProfileNeed, grant: ProfileGrant): Compiled
   const reads = sides(grant, 'reads')
   const writes = sides(grant, 'writes')
   const hosts = sides(grant, 'hosts')
-  // A program may be forbidden by its name or with a tree it is in; either way it is not run, by name or in a tree.
-  const noExecute = [...sides(grant, 'executes').forbids, ...sides(grant, 'binaries').forbids]
-  const executes = { ...sides(grant, 'executes'), forbids: noExecute }
-  const programs = { ...sides(grant, 'binaries'), forbids: noExecute }
+  // One forbid for all code: a library in a tree where nothing may be run, or a program in one where nothing may be mapped,
+  // would be run all the same, the one through the other (ld.so takes any file that may be mapped for a program).
+  const noCode = [
+    ...sides(grant, 'executes').forbids,
+    ...sides(grant, 'binaries').forbids,
+    ...sides(grant, 'libraries').forbids,
+  ]
+  const code = <K extends 'executes' | 'binaries' | 'libraries'>(key: K) => ({ ...sides(grant, key), forbids: noCode })
   const read = keep('read', need.readablePaths, reads, pathPatternContains, textOf, excess)
   const write = keep('write', need.writablePaths, writes, pathPatternContains, textOf, excess)
-  const execute = keep('execute', need.executablePaths ?? [], executes, pathPatternContains, textOf, excess)
-  const binaries = keep('binary', need.allowedBinaries, programs, pathMatches, String, excess)
-  const libraries = keep('library', need.allowedLibraries, sides(grant, 'libraries'), pathMatches, String, excess)
+  const execute = keep('execute', need.executablePaths ?? [], code('executes'), pathPatternContains, textOf, excess)
+  const binaries = keep('binary', need.allowedBinaries, code('binaries'), pathMatches, String, excess)
+  const libraries = keep('library', need.allowedLibraries, code('libraries'), pathPatternContains, textOf, excess)
   const egress = keep('host', need.allowedHosts, hosts, hostPatternContains, textOf, excess)
   const env = keep('env', need.allowedEnv, sides(grant, 'env'), Object.is, String, excess)
+  const rights = keep('right', need.processRights ?? [], sides(grant, 'rights'), Object.is, String, excess)
   const ownSyscalls = need.forbiddenSyscalls.map((value) => ({ value, rule: 'manifest' }))
   const content = {
     read,
@@ -130,18 +137,19 @@ export function compileProfile(need: ProfileNeed, grant: ProfileGrant): Compiled
     execute,
     binaries,
     libraries,
+    rights,
     forbiddenSyscalls: unique([...(grant.forbiddenSyscalls ?? []), ...ownSyscalls], String),
     egress,
     env,
     denied: Object.freeze({
       read: holes(reads.forbids, read),
       write: holes(writes.forbids, write),
-      execute: holes(noExecute, execute),
+      execute: execute.length + binaries.length + libraries.length === 0 ? Object.freeze([]) : unique(noCode, textOf),
       // Whether two host patterns can meet is not decided here; an enforcer judges hosts one by one and can take them all.
       egress: egress.length === 0 ? Object.freeze([]) : unique(hosts.forbids, textOf),
     }),
     executionMode: grant.executionMode === 'ephemeral' ? 'ephemeral' : need.executionMode,
-    limits: narrower(need.limits ?? {}, grant.limits ?? {}),
+    limits: lowerLimits(need.limits ?? NO_LIMITS, grant.limits ?? NO_LIMITS),
   } as const
   return Object.freeze({
     profile: Object.freeze({ digest: digestOf(content), ...content }),
@@ -203,21 +211,6 @@ function unique<T>(entries: readonly ProfileEntry<T>[], text: (value: T) => stri
   return Object.freeze([...found.values()])
 }
 
-const LIMIT_KEYS = ['wallMs', 'memoryBytes', 'processes'] as const
-
-function narrower(a: ProfileLimits, b: ProfileLimits): ProfileLimits {
-  const limits: { -readonly [K in keyof ProfileLimits]: ProfileLimits[K] } = {}
-  for (const key of LIMIT_KEYS) {
-    for (const limit of [a[key], b[key]]) {
-      if (limit === undefined) continue
-      if (!(Number.isSafeInteger(limit) && limit > 0))
-        throw new TypeError(`limit ${key} must be a positive whole number`)
-      limits[key] = Math.min(limit, limits[key] ?? limit)
-    }
-  }
-  return Object.freeze(limits)
-}
-
 function textOf(value: { readonly text: string }): string {
   return value.text
 }
@@ -231,7 +224,8 @@ function digestOf(content: Omit<Profile, 'digest'>): string {
       write: texts(content.write, textOf),
       execute: texts(content.execute, textOf),
       binaries: texts(content.binaries, String),
-      libraries: texts(content.libraries, String),
+      libraries: texts(content.libraries, textOf),
+      rights: texts(content.rights, String),
       forbidden_syscalls: texts(content.forbiddenSyscalls, String),
       egress: texts(content.egress, textOf),
       env: texts(content.env, String),

@@ -4,6 +4,7 @@
 import type { HostPattern } from '../core/host-pattern.ts'
 import type { PathPattern } from '../core/path-pattern.ts'
 import { formatPointer } from '../core/pointer.ts'
+import type { ProcessRight } from '../core/process-right.ts'
 import type { Manifest } from './manifest.ts'
 
 /** One wish and its RFC 6901 pointer in the manifest. */
@@ -20,6 +21,9 @@ export interface Capabilities {
   readonly writes: readonly Capability<PathPattern>[]
   readonly binaries: readonly Capability<string>[]
   readonly env: readonly Capability<string>[]
+  readonly executes: readonly Capability<PathPattern>[]
+  readonly libraries: readonly Capability<PathPattern>[]
+  readonly rights: readonly Capability<ProcessRight>[]
 }
 
 export function capabilitiesOf(manifest: Manifest): Capabilities {
@@ -38,5 +42,8 @@ export function capabilitiesOf(manifest: Manifest): Capabilities {
     writes: listed('writable_paths', manifest.writablePaths),
     binaries: listed('allowed_binaries', manifest.allowedBinaries),
     env: listed('allowed_env', manifest.allowedEnv),
+    executes: listed('executable_paths', manifest.executablePaths),
+    libraries: listed('allowed_libraries', manifest.allowedLibraries),
+    rights: listed('process_rights', manifest.processRights),
   }
 }

@@ -5,6 +5,8 @@ import type { HostPattern } from '../core/host-pattern.ts'
 import type { JsonObject } from '../core/json.ts'
 import type { PathPattern } from '../core/path-pattern.ts'
 import type { Position } from '../core/problem.ts'
+import type { ProcessLimits } from '../core/process-limits.ts'
+import type { ProcessRight } from '../core/process-right.ts'
 import type { PathAccess, ResourceKind } from '../core/resource.ts'
 
 /** What a repeated call of a tool does. `keyed`: repeating is safe with the same idempotency key. */
@@ -49,11 +51,13 @@ export interface Manifest {
   readonly writablePaths: readonly PathPattern[]
   /** Canonical absolute paths. */
   readonly allowedBinaries: readonly string[]
-  /** Absolute path patterns. */
-  readonly allowedLibraries: readonly string[]
+  readonly executablePaths: readonly PathPattern[]
+  readonly allowedLibraries: readonly PathPattern[]
   readonly allowedEnv: readonly string[]
+  readonly processRights: readonly ProcessRight[]
   readonly forbiddenSyscalls: readonly string[]
   readonly executionMode: ExecutionMode
+  readonly limits: ProcessLimits
   /** Names and name globs; absent is every declared tool. */
   readonly toolScope?: readonly string[]
   readonly onFailure?: OnFailure

@@ -4,6 +4,8 @@
 import { z } from 'zod'
 
 import { LIMITS } from '../core/limits.ts'
+import { MOST } from '../core/process-limits.ts'
+import { PROCESS_RIGHTS } from '../core/process-right.ts'
 import { PATH_ACCESSES } from '../core/resource.ts'
 import type { ShapeIssue } from '../core/shape.ts'
 
@@ -65,6 +67,19 @@ const tool = z
   })
   .describe('A tool this skill offers.')
 
+const limits = z
+  .strictObject({
+    wall_ms: z.int().min(1).max(MOST.wall_ms).optional().describe('Milliseconds from start to kill.'),
+    memory_mb: z
+      .int()
+      .min(1)
+      .max(MOST.memory_mb)
+      .optional()
+      .describe('Memory of all processes, in units of 2^20 bytes.'),
+    processes: z.int().min(1).max(MOST.processes).optional().describe('Processes and threads alive at the same time.'),
+  })
+  .describe('Bounds on what is started for one call. An absent one is no bound of that kind.')
+
 const document = z
   .strictObject({
     skill: name
@@ -102,13 +117,26 @@ const document = z
     binary_access: z
       .enum(['none', 'listed'])
       .optional()
-      .describe('Cross-check of allowed_binaries. It grants nothing by itself.'),
+      .describe('Cross-check of allowed_binaries and executable_paths. It grants nothing by itself.'),
     allowed_binaries: z.array(absolutePath).optional().describe('Absolute paths of programs the skill may start.'),
-    allowed_libraries: z.array(pattern).optional().describe('Absolute path patterns of libraries the skill may load.'),
+    executable_paths: z
+      .array(pattern)
+      .optional()
+      .describe('Absolute path patterns: any file there may be run. None of it may be writable.'),
+    allowed_libraries: z
+      .array(pattern)
+      .optional()
+      .describe('Absolute path patterns of libraries the skill may load. None of it may be writable.'),
     allowed_env: z
       .array(z.string().min(1).max(LIMITS.nameLength))
       .optional()
       .describe('Environment variables the skill may see.'),
+    process_rights: z
+      .array(z.enum(PROCESS_RIGHTS))
+      .optional()
+      .describe(
+        'What else a process may do: executable_memory (JIT compilers such as node and java), listen, udp, unix_sockets.',
+      ),
     forbidden_syscalls: z
       .array(z.string().min(1).max(LIMITS.nameLength))
       .optional()
@@ -117,6 +145,7 @@ const document = z
       .enum(['shared', 'ephemeral'])
       .optional()
       .describe('ephemeral: every call gets a fresh confinement that is destroyed after it. Absent: shared.'),
+    limits: limits.optional(),
     tool_scope: z
       .array(pattern)
       .optional()

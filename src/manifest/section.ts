@@ -12,6 +12,12 @@ export type Reading<T> =
   | { readonly ok: true; readonly pattern: T }
   | { readonly ok: false; readonly reason: string; readonly hint?: string }
 
+/** An element of a list, and where in the list it stands. */
+export interface Placed<T> {
+  readonly value: T
+  readonly index: number
+}
+
 type Place = readonly (string | number)[]
 
 /** What is wrong with one document. Beyond LIMITS.problems they are counted and not built: each has a code frame. */
@@ -95,11 +101,16 @@ export class Section {
 
   /** Every text of a list, as `read` understands it; what it does not understand is a problem. */
   readAll<T>(key: string, read: (text: string) => Reading<T>): T[] {
-    const found: T[] = []
+    return this.readPlaced(key, read).map(({ value }) => value)
+  }
+
+  /** {@link readAll} with the index of each. */
+  readPlaced<T>(key: string, read: (text: string) => Reading<T>): Placed<T>[] {
+    const found: Placed<T>[] = []
     this.#list(key).forEach((entry, index) => {
       if (typeof entry !== 'string') return
       const reading = read(entry)
-      if (reading.ok) found.push(reading.pattern)
+      if (reading.ok) found.push({ value: reading.pattern, index })
       else
         this.report(
           'invalid_pattern',

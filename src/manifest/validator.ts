@@ -13,19 +13,22 @@ import {
 } from '../core/document.ts'
 import { type Glob, parseGlob } from '../core/glob.ts'
 import { type HostPattern, parseHostPattern } from '../core/host-pattern.ts'
-import { LIMITS } from '../core/limits.ts'
 import { parsePath } from '../core/path.ts'
 import { parsePathPattern } from '../core/path-pattern.ts'
 import { DocumentError, type Problem } from '../core/problem.ts'
+import { type RawProcessLimits, readProcessLimits } from '../core/process-limits.ts'
+import type { ProcessRight } from '../core/process-right.ts'
 import { shapeProblems } from '../core/shape.ts'
+import { isSyscallName, SYSCALL_NAME_HINT } from '../core/syscall-name.ts'
 import { isEnvName, isName } from '../core/text.ts'
 import { substituteVariables } from '../core/variables.ts'
 import { prepareManifest } from './bind.ts'
 import { InputSchemaCompiler } from './input-schema.ts'
 import type { ExecutionMode, Manifest, OnFailure } from './manifest.ts'
 import { manifestShape, manifestShapeIssues } from './schema.ts'
-import { ProblemLog, type Reading, Section } from './section.ts'
+import { type Placed, ProblemLog, type Reading, Section } from './section.ts'
 import { readTools } from './tools.ts'
+import { checkWriteOrExecute } from './write-or-execute.ts'
 
 /** A manifest: its text with the file it came from, or a plain object with the same snake_case keys. */
 export type ManifestSource = SourceText | { readonly name: string; readonly value: unknown }
@@ -101,16 +104,24 @@ function readManifest(
   const scope = root.readAll('tool_scope', readNameGlob)
   const inScope = root.has('tool_scope') ? (name: string) => scope.some((glob) => glob.matches(name)) : () => true
   const { tools, prepared } = readTools(root, inScope, schemas)
+  const placed = {
+    writable_paths: root.readPlaced('writable_paths', parsePathPattern),
+    executable_paths: root.readPlaced('executable_paths', parsePathPattern),
+    allowed_libraries: root.readPlaced('allowed_libraries', parsePathPattern),
+    allowed_binaries: root.readPlaced('allowed_binaries', readBinary),
+  }
   const lists = {
     allowedHosts: Object.freeze(root.readAll<HostPattern>('allowed_hosts', parseHostPattern)),
     readablePaths: Object.freeze(root.readAll('readable_paths', parsePathPattern)),
-    writablePaths: Object.freeze(root.readAll('writable_paths', parsePathPattern)),
-    allowedBinaries: Object.freeze(root.readAll('allowed_binaries', readBinary)),
-    allowedLibraries: Object.freeze(root.readAll('allowed_libraries', readLibraryPattern)),
+    writablePaths: valuesOf(placed.writable_paths),
+    allowedBinaries: valuesOf(placed.allowed_binaries),
+    executablePaths: valuesOf(placed.executable_paths),
+    allowedLibraries: valuesOf(placed.allowed_libraries),
     allowedEnv: Object.freeze(root.readAll('allowed_env', readEnvName)),
     forbiddenSyscalls: Object.freeze(root.readAll('forbidden_syscalls', readSyscallName)),
   }
   checkAccess(root)
+  checkWriteOrExecute(root, placed)
 
   if (skill === undefined || log.refused) return { ok: false, problems: log.ordered() }
   const onFailure = root.text('on_failure')
@@ -119,7 +130,9 @@ function readManifest(
     ...root.texts('version', 'publisher', 'description'),
     tools,
     ...lists,
-    // The shape allows no other words in these two.
+    // The shape allows nothing else in these.
+    processRights: Object.freeze([...((root.get('process_rights') ?? []) as readonly ProcessRight[])]),
+    limits: readProcessLimits((root.object('limits') ?? {}) as RawProcessLimits),
     executionMode: (root.text('execution_mode') ?? 'shared') as ExecutionMode,
     ...(onFailure === undefined ? {} : { onFailure: onFailure as OnFailure }),
     ...(root.has('tool_scope') ? { toolScope: Object.freeze(scope.map((glob) => glob.text)) } : {}),
@@ -157,9 +170,8 @@ function readNameGlob(text: string): Reading<Glob> {
   return parsed.ok ? { ok: true, pattern: parsed.glob } : parsed
 }
 
-function readLibraryPattern(text: string): Reading<string> {
-  const parsed = parsePathPattern(text)
-  return parsed.ok ? { ok: true, pattern: parsed.pattern.text } : parsed
+function valuesOf<T>(placed: readonly Placed<T>[]): readonly T[] {
+  return Object.freeze(placed.map(({ value }) => value))
 }
 
 function readBinary(text: string): Reading<string> {
@@ -178,8 +190,8 @@ function readEnvName(text: string): Reading<string> {
 }
 
 function readSyscallName(text: string): Reading<string> {
-  if (text.length <= LIMITS.nameLength && /^[a-z_][a-z0-9_]*$/.test(text)) return { ok: true, pattern: text }
-  return { ok: false, reason: 'not the name of a system call', hint: 'write it as the kernel does: execveat' }
+  if (isSyscallName(text)) return { ok: true, pattern: text }
+  return { ok: false, reason: 'not the name of a system call', hint: SYSCALL_NAME_HINT }
 }
 
 // file_access and binary_access say in one word what the lists say in full. Where the two differ, one of them is a mistake
@@ -188,5 +200,6 @@ function checkAccess(root: Section): void {
   const files = root.text('file_access')
   if (files === 'none') root.contradicts(['readable_paths', 'writable_paths'], 'file_access is none')
   if (files === 'read_only') root.contradicts(['writable_paths'], 'file_access is read_only')
-  if (root.text('binary_access') === 'none') root.contradicts(['allowed_binaries'], 'binary_access is none')
+  if (root.text('binary_access') === 'none')
+    root.contradicts(['allowed_binaries', 'executable_paths'], 'binary_access is none')
 }

@@ -7,10 +7,12 @@ import { parseHostPattern } from '../core/host-pattern.ts'
 import { parsePathPattern } from '../core/path-pattern.ts'
 import { formatPointer, parsePointer } from '../core/pointer.ts'
 import type { Problem, ProblemCode } from '../core/problem.ts'
+import { NO_LIMITS, readProcessLimits } from '../core/process-limits.ts'
+import { isSyscallName, SYSCALL_NAME_HINT } from '../core/syscall-name.ts'
 import { isEnvName, isName } from '../core/text.ts'
 import { type CompiledCondition, type Condition, compileCondition } from './condition.ts'
 import type { Role } from './roles.ts'
-import type { Rule, RuleResources } from './rule.ts'
+import type { Restraint, Rule, RuleResources } from './rule.ts'
 import type { RawCondition, RawPolicy, RawRule } from './schema.ts'
 
 /** A role and where it is defined, for problems that are found after it was read. */
@@ -71,7 +73,17 @@ type PatternParse<P> =
 
 const NAME_RULE = 'ASCII letters and digits, inside also _ . : -'
 const NONE: readonly never[] = []
-const NO_RESOURCES: RuleResources = { hosts: NONE, reads: NONE, writes: NONE, binaries: NONE, env: NONE }
+const NO_RESOURCES: RuleResources = {
+  hosts: NONE,
+  reads: NONE,
+  writes: NONE,
+  binaries: NONE,
+  env: NONE,
+  executes: NONE,
+  libraries: NONE,
+  rights: NONE,
+}
+const NO_RESTRAINT: Restraint = { limits: NO_LIMITS, forbiddenSyscalls: NONE, ephemeral: false }
 
 export class DocumentCompiler {
   readonly problems: Problem[] = []
@@ -130,6 +142,8 @@ export class DocumentCompiler {
       skills: raw.skills === undefined ? undefined : this.#globs([...at, 'skills'], raw.skills),
       resources,
       namesResources: resources !== NO_RESOURCES,
+      processOnly: resources !== NO_RESOURCES && !namesWhatCallsTouch(raw),
+      restraint: this.#restraint(raw, at),
       conditions: raw.args === undefined ? NONE : this.#conditions([...at, 'args'], raw.args),
     }
   }
@@ -156,11 +170,11 @@ export class DocumentCompiler {
   }
 
   #resources(raw: RawRule, at: Pointer): RuleResources {
-    const { hosts, paths, binaries, env } = raw
-    if (hosts === undefined && paths === undefined && binaries === undefined && env === undefined) return NO_RESOURCES
-    if (paths !== undefined && paths.read === undefined && paths.write === undefined) {
+    const { hosts, paths, binaries, env, libraries, process_rights: rights } = raw
+    if ([hosts, paths, binaries, env, libraries, rights].every((list) => list === undefined)) return NO_RESOURCES
+    if (paths !== undefined && paths.read === undefined && paths.write === undefined && paths.execute === undefined) {
       // A forbid with an empty resource list would be a forbid of the call as such, and its author meant neither.
-      this.#report('missing_key', [...at, 'paths'], 'paths names neither read nor write')
+      this.#report('missing_key', [...at, 'paths'], 'paths names neither read nor write nor execute')
     }
     return {
       hosts: this.#patterns([...at, 'hosts'], hosts, parseHostPattern),
@@ -168,6 +182,35 @@ export class DocumentCompiler {
       writes: this.#patterns([...at, 'paths', 'write'], paths?.write, parsePathPattern),
       binaries: this.#patterns([...at, 'binaries'], binaries, parsePathPattern),
       env: env === undefined ? NONE : this.#envNames([...at, 'env'], env),
+      executes: this.#patterns([...at, 'paths', 'execute'], paths?.execute, parsePathPattern),
+      libraries: this.#patterns([...at, 'libraries'], libraries, parsePathPattern),
+      rights: rights ?? NONE,
+    }
+  }
+
+  #restraint(raw: RawRule, at: Pointer): Restraint {
+    const { limits, forbidden_syscalls: syscalls, execution_mode: mode } = raw
+    if (limits === undefined && syscalls === undefined && mode === undefined) return NO_RESTRAINT
+    if (raw.effect !== 'permit') {
+      for (const key of ['limits', 'forbidden_syscalls', 'execution_mode'] as const) {
+        if (raw[key] === undefined) continue
+        const hint = 'write it in the permit under which processes are started'
+        // Nothing is started under such a rule, so what looks like a bound would bind nothing.
+        this.#report('contradiction', [...at, key], `${key} says how a permit is narrowed, and this is none`, {
+          on: 'key',
+          hint,
+        })
+      }
+    }
+    syscalls?.forEach((name, index) => {
+      if (isSyscallName(name)) return
+      const place = [...at, 'forbidden_syscalls', index]
+      this.#report('invalid_pattern', place, 'not the name of a system call', { hint: SYSCALL_NAME_HINT })
+    })
+    return {
+      limits: limits === undefined ? NO_LIMITS : readProcessLimits(limits),
+      forbiddenSyscalls: syscalls ?? NONE,
+      ephemeral: mode === 'ephemeral',
     }
   }
 
@@ -217,6 +260,10 @@ export class DocumentCompiler {
   #report(code: ProblemCode, at: Pointer, message: string, options: ProblemOptions = {}): void {
     this.problems.push(this.#document.problem(code, formatPointer(at), message, options))
   }
+}
+
+function namesWhatCallsTouch({ hosts, paths, binaries, env }: RawRule): boolean {
+  return [hosts, paths?.read, paths?.write, binaries, env].some((list) => list !== undefined)
 }
 
 /** A list that was grown has room for sixteen more; with a dozen lists in each of 10,000 rules that is most of the memory. */

@@ -48,7 +48,7 @@ export class PolicyEngine {
   private constructor(set: PolicySet, warnings: readonly Problem[]) {
     this.#set = set
     this.#warnings = warnings
-    const placed = set.rules.map((rule) => this.#place(rule))
+    const placed = set.rules.filter((rule) => !rule.processOnly).map((rule) => this.#place(rule))
     this.#index = new RuleIndex(placed, this.#tools.size)
     this.#everyone = placed.some(({ who }) => who.includes(EVERYONE)) ? [EVERYONE] : []
     this.#tellsNodesApart = this.#nodeNames.size > 0 || [...set.roles.values()].some(({ nodes }) => nodes.length > 0)

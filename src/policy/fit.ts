@@ -6,6 +6,7 @@ import type { HostPattern } from '../core/host-pattern.ts'
 import { hostPatternContains } from '../core/host-pattern.ts'
 import type { PathPattern } from '../core/path-pattern.ts'
 import { parsePathPattern, pathPatternContains } from '../core/path-pattern.ts'
+import type { ProcessRight } from '../core/process-right.ts'
 import { appliesToSkill, type Rule } from './rule.ts'
 
 /** What a manifest asks for, each with its RFC 6901 pointer in the manifest. */
@@ -17,6 +18,9 @@ export interface Capabilities {
   readonly writes: readonly Asked<PathPattern>[]
   readonly binaries: readonly Asked<string>[]
   readonly env: readonly Asked<string>[]
+  readonly executes: readonly Asked<PathPattern>[]
+  readonly libraries: readonly Asked<PathPattern>[]
+  readonly rights: readonly Asked<ProcessRight>[]
 }
 
 export interface Asked<T> {
@@ -26,27 +30,31 @@ export interface Asked<T> {
 
 /** One thing a manifest asks for and no rule grants. */
 export interface Excess {
-  readonly kind: 'tool' | 'host' | 'read' | 'write' | 'binary' | 'env'
+  readonly kind: 'tool' | 'host' | 'read' | 'write' | 'binary' | 'env' | 'execute' | 'library' | 'right'
   readonly text: string
   readonly pointer: string
 }
 
 export function findExcess(rules: readonly Rule[], asked: Capabilities): readonly Excess[] {
   const grants = rules.filter((rule) => rule.ref.effect !== 'forbid' && appliesToSkill(rule, asked.skill))
+  // Of what only a process can use. A profile is fixed before there are arguments or approvals, so that a grant that
+  // depends on them is none.
+  const processGrants = grants.filter(({ ref, conditions }) => ref.effect === 'permit' && conditions.length === 0)
   const excess: Excess[] = []
   const check = <T>(
     kind: Excess['kind'],
     list: readonly Asked<T>[],
     text: (value: T) => string,
     granted: (rule: Rule, value: T) => boolean,
+    granting: readonly Rule[] = grants,
   ): void => {
     for (const { value, pointer } of list) {
-      if (!grants.some((rule) => granted(rule, value))) excess.push({ kind, text: text(value), pointer })
+      if (!granting.some((rule) => granted(rule, value))) excess.push({ kind, text: text(value), pointer })
     }
   }
   const patternText = (pattern: { readonly text: string }): string => pattern.text
   const plain = (value: string): string => value
-  check('tool', asked.tools, plain, (rule, tool) => rule.tools.some((glob) => glob.matches(tool)))
+  check('tool', asked.tools, plain, (rule, tool) => !rule.processOnly && rule.tools.some((glob) => glob.matches(tool)))
   check('host', asked.hosts, patternText, (rule, host) =>
     rule.resources.hosts.some((outer) => hostPatternContains(outer, host)),
   )
@@ -61,5 +69,12 @@ export function findExcess(rules: readonly Rule[], asked: Capabilities): readonl
     return inner.ok && rule.resources.binaries.some((outer) => pathPatternContains(outer, inner.pattern))
   })
   check('env', asked.env, plain, (rule, name) => rule.resources.env.includes(name))
+  const executes = (rule: Rule, path: PathPattern): boolean =>
+    rule.resources.executes.some((outer) => pathPatternContains(outer, path))
+  const libraries = (rule: Rule, path: PathPattern): boolean =>
+    rule.resources.libraries.some((outer) => pathPatternContains(outer, path))
+  check('execute', asked.executes, patternText, executes, processGrants)
+  check('library', asked.libraries, patternText, libraries, processGrants)
+  check('right', asked.rights, plain, (rule, right) => rule.resources.rights.includes(right), processGrants)
   return excess
 }

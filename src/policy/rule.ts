@@ -4,17 +4,29 @@ import type { RuleRef } from '../core/denial.ts'
 import type { Glob } from '../core/glob.ts'
 import type { HostPattern } from '../core/host-pattern.ts'
 import type { PathPattern } from '../core/path-pattern.ts'
+import type { ProcessLimits } from '../core/process-limits.ts'
+import type { ProcessRight } from '../core/process-right.ts'
 import type { Condition } from './condition.ts'
 
 export type Effect = RuleRef['effect']
 
-/** What a rule may name of the things a call touches. An absent list names nothing. */
+/** What a rule may name. An absent list names nothing. The first five a call can touch, the rest only a process. */
 export interface RuleResources {
   readonly hosts: readonly HostPattern[]
   readonly reads: readonly PathPattern[]
   readonly writes: readonly PathPattern[]
   readonly binaries: readonly PathPattern[]
   readonly env: readonly string[]
+  readonly executes: readonly PathPattern[]
+  readonly libraries: readonly PathPattern[]
+  readonly rights: readonly ProcessRight[]
+}
+
+/** How a permit narrows what is started under it. */
+export interface Restraint {
+  readonly limits: ProcessLimits
+  readonly forbiddenSyscalls: readonly string[]
+  readonly ephemeral: boolean
 }
 
 export interface Rule {
@@ -31,6 +43,13 @@ export interface Rule {
   readonly resources: RuleResources
   /** Whether any resource list was written. */
   readonly namesResources: boolean
+  /**
+   * Whether only lists were written that no call can touch. Such a rule is about processes: in the decision on a call it
+   * is not there. Otherwise a forbid of one right would forbid every call, and a grant of one would permit every call that
+   * names no resource.
+   */
+  readonly processOnly: boolean
+  readonly restraint: Restraint
   readonly conditions: readonly Condition[]
 }
 

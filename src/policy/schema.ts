@@ -4,6 +4,8 @@
 import { z } from 'zod'
 
 import { LIMITS } from '../core/limits.ts'
+import { MOST } from '../core/process-limits.ts'
+import { PROCESS_RIGHTS } from '../core/process-right.ts'
 
 const selector = z.string().min(1).max(LIMITS.patternLength)
 const selectors = z.array(selector).min(1)
@@ -32,6 +34,19 @@ const condition = z
   })
   .describe('A condition on one argument. All keys given must hold.')
 
+const limits = z
+  .strictObject({
+    wall_ms: z.int().min(1).max(MOST.wall_ms).optional().describe('Milliseconds from start to kill.'),
+    memory_mb: z
+      .int()
+      .min(1)
+      .max(MOST.memory_mb)
+      .optional()
+      .describe('Memory of all processes, in units of 2^20 bytes.'),
+    processes: z.int().min(1).max(MOST.processes).optional().describe('Processes and threads alive at the same time.'),
+  })
+  .describe('Of a permit: bounds on what is started under it. Of several the lowest holds.')
+
 const rule = z
   .strictObject({
     id: z.string().min(1).max(LIMITS.nameLength).describe('Unique in the policy set; named in verdicts and logs.'),
@@ -44,11 +59,31 @@ const rule = z
       .optional()
       .describe('Host patterns: [scheme://]host[:port], where host is a name, *.name, **.name, * or a CIDR.'),
     paths: z
-      .strictObject({ read: selectors.optional(), write: selectors.optional() })
+      .strictObject({
+        read: selectors.optional(),
+        write: selectors.optional(),
+        execute: selectors.optional().describe('Trees in which a process may run any file. Says nothing about calls.'),
+      })
       .optional()
-      .describe('Absolute path patterns by access. Write does not imply read.'),
+      .describe('Absolute path patterns by access. None implies another.'),
     binaries: selectors.optional().describe('Absolute path patterns of programs.'),
     env: selectors.optional().describe('Names of environment variables.'),
+    libraries: selectors
+      .optional()
+      .describe('Absolute path patterns of libraries that a process may load. Says nothing about calls.'),
+    process_rights: z
+      .array(z.enum(PROCESS_RIGHTS))
+      .min(1)
+      .optional()
+      .describe('What else a process may do. Says nothing about calls.'),
+    limits: limits.optional(),
+    forbidden_syscalls: selectors
+      .optional()
+      .describe('Of a permit: system calls that are taken from what is started under it.'),
+    execution_mode: z
+      .literal('ephemeral')
+      .optional()
+      .describe('Of a permit: nothing that is written survives the confinement of what is started under it.'),
     args: z.record(z.string(), condition).optional().describe('Conditions by JSON Pointer into the arguments.'),
     reason: z.string().max(LIMITS.messageLength).optional().describe('Why the rule exists. Shown to operators.'),
   })

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 
 import type { Confinement, Enforcer, Profile } from '../../src/index.ts'
 import { unsafeNullEnforcer } from '../../src/testing/index.ts'
-import { GRAPH, openNode, POLICY } from './fixture.ts'
+import { bundleOf, GRAPH, MANIFEST, openNode, POLICY, pin } from './fixture.ts'
 
 function recorder(): { enforcer: Enforcer; opened: { profile: Profile; signal: AbortSignal | undefined }[] } {
   const opened: { profile: Profile; signal: AbortSignal | undefined }[] = []
@@ -46,6 +46,54 @@ describe('confine', () => {
     expect(fetching?.profile.read).toEqual([])
     await run.halt({ reason: 'stop' })
     expect(opened.every(({ signal }) => signal?.aborted === true)).toBe(true)
+  })
+
+  test('what only a process can have, and what narrows it, arrives from both sides', async () => {
+    const { enforcer, opened } = recorder()
+    const manifest = `${MANIFEST}executable_paths: [/opt/bin/**]
+allowed_libraries: [/usr/lib/**, /opt/lib/**]
+process_rights: [listen, executable_memory]
+forbidden_syscalls: [execveat]
+limits: { wall_ms: 1000, memory_mb: 512 }
+`
+    const policy = {
+      file: 'p.yaml',
+      text: `${POLICY}
+  - id: base
+    effect: permit
+    nodes: ["*"]
+    tools: ["*"]
+    paths: { execute: [/opt/**] }
+    libraries: [/usr/lib/**, /opt/lib/**]
+    process_rights: [listen, executable_memory]
+    limits: { wall_ms: 5000, memory_mb: 128, processes: 16 }
+    forbidden_syscalls: [ptrace]
+    execution_mode: ephemeral
+  - id: no-plugins
+    effect: forbid
+    nodes: ["*"]
+    tools: [read_file]
+    libraries: [/usr/lib/plugins/**]
+    process_rights: [listen]
+`,
+    }
+    const bundle = bundleOf(manifest)
+    const { node } = await openNode({ enforcer, policy, skills: [bundle], trust: pin(bundle) })
+    await node.confine('read_file')
+    await node.confine('ping')
+    const [reading, pinging] = opened.map(({ profile }) => profile)
+    const texts = (
+      entries: readonly { readonly value: string | { readonly text: string } }[] = [],
+    ): readonly string[] => entries.map(({ value }) => (typeof value === 'string' ? value : value.text))
+    expect(texts(reading?.execute)).toEqual(['/opt/bin/**'])
+    expect(texts(reading?.libraries)).toEqual(['/usr/lib/**', '/opt/lib/**'])
+    expect(texts(reading?.denied.execute)).toEqual(['/usr/lib/plugins/**'])
+    expect(texts(reading?.rights)).toEqual(['executable_memory'])
+    expect(texts(pinging?.rights)).toEqual(['listen', 'executable_memory'])
+    expect(texts(reading?.forbiddenSyscalls)).toEqual(['ptrace', 'execveat'])
+    expect(reading?.forbiddenSyscalls[0]?.rule).toContain('base (permit) p.yaml')
+    expect(reading?.executionMode).toBe('ephemeral')
+    expect(reading?.limits).toEqual({ wallMs: 1000, memoryBytes: 128 * 1024 * 1024, processes: 16 })
   })
 
   test('it is written down before it is opened, and not opened when it cannot be', async () => {

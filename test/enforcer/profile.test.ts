@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
+import { pathPatternsMayMeet } from '../../src/core/path-overlap.ts'
 import { pathMatches } from '../../src/core/path-pattern.ts'
-import { pathPatternsMayMeet } from '../../src/enforcer/overlap.ts'
 import {
   compileProfile,
   type GrantRule,
@@ -35,6 +35,7 @@ function shown(profile: Profile): Record<string, string[]> {
     execute: profile.execute,
     binaries: profile.binaries,
     libraries: profile.libraries,
+    rights: profile.rights,
     egress: profile.egress,
     env: profile.env,
     'no read': profile.denied.read,
@@ -140,11 +141,19 @@ describe('manifest ∩ policy', () => {
     ],
     [
       'libraries and trees to execute',
-      { allowedLibraries: ['/usr/lib/libc.so.6'], executablePaths: paths('/opt/tool/**') },
+      { allowedLibraries: paths('/usr/lib/libc.so.6', '/usr/lib/**'), executablePaths: paths('/opt/tool/**') },
       [{ libraries: paths('/usr/lib/*'), executes: paths('/opt/**') }],
       [],
       { execute: ['/opt/tool/** < permit0'], libraries: ['/usr/lib/libc.so.6 < permit0'] },
-      [],
+      ['library /usr/lib/** not_granted'],
+    ],
+    [
+      'rights one by one',
+      { processRights: ['listen', 'executable_memory', 'udp'] },
+      [{ rights: ['listen', 'unix_sockets'] }, { rights: ['udp'] }],
+      [{ rights: ['udp'] }],
+      { rights: ['listen < permit0'] },
+      ['right executable_memory not_granted', 'right udp forbidden'],
     ],
     [
       'what is asked twice is there once',
@@ -222,6 +231,35 @@ describe('manifest ∩ policy', () => {
     })
   })
 
+  test.each<[string, Partial<GrantRule>]>([
+    ['a library', { libraries: paths('/usr/lib/evil/**') }],
+    ['a program', { binaries: paths('/usr/lib/evil/**') }],
+    ['a tree to execute', { executes: paths('/usr/lib/evil/**') }],
+  ])('code forbidden as %s is a hole wherever code is granted, also where only programs are', (_name, forbid) => {
+    const all = [{ binaries: paths('/**'), libraries: paths('/**'), executes: paths('/**') }]
+    for (const need of [
+      { allowedLibraries: paths('/usr/lib/**') },
+      { executablePaths: paths('/usr/**') },
+      // Not in the list, but what python3 needs to start comes with it.
+      { allowedBinaries: ['/usr/bin/python3'] },
+    ]) {
+      const compiled = compile(need, all, [forbid])
+      expect(compiled.excess).toEqual([])
+      expect(shown(compiled.profile)['no execute']).toEqual(['/usr/lib/evil/** < forbid0'])
+    }
+    const { profile, excess } = compile(
+      {
+        allowedLibraries: paths('/usr/lib/evil/*.so'),
+        executablePaths: paths('/usr/lib/evil/bin/**'),
+        allowedBinaries: ['/usr/lib/evil/x'],
+      },
+      all,
+      [forbid],
+    )
+    expect(excess.map(({ reason }) => reason)).toEqual(['forbidden', 'forbidden', 'forbidden'])
+    expect(shown(profile)).toEqual({})
+  })
+
   test('control: permits alone would let the process read what the policy forbids', () => {
     const compiled = compile(
       { readablePaths: paths('/srv/**') },
@@ -271,6 +309,17 @@ describe('manifest ∩ policy', () => {
     ).profile
     expect(other.digest).toBe(one.digest)
     expect(hole.digest).not.toBe(one.digest)
+    const digests = [
+      one,
+      hole,
+      compile({ processRights: ['udp'] }, [{ rights: ['udp'] }]).profile,
+      compile({ processRights: ['listen'] }, [{ rights: ['listen'] }]).profile,
+      compile({ allowedLibraries: paths('/a') }, [{ libraries: paths('/a') }]).profile,
+      compile({ executablePaths: paths('/a') }, [{ executes: paths('/a') }]).profile,
+      compile({ limits: { processes: 1 } }, []).profile,
+      compile({}, []).profile,
+    ].map(({ digest }) => digest)
+    expect(new Set(digests).size).toBe(digests.length)
     expect(one.digest).toMatch(/^sha256:[0-9a-f]{64}$/)
   })
 })
@@ -325,6 +374,12 @@ describe('properties', () => {
     ['/a/**', '/a', true],
     ['/', '/', true],
     ['/', '/a', false],
+    ['/**/cache', '/usr/bin/tool', false],
+    ['/**/cache', '/usr/**/tool', false],
+    ['/**/cache', '/usr/**', true],
+    ['/a/**/b', '/a/b', true],
+    ['/x', '/**/y/x', false],
+    ['/**/y', '/x/**', true],
   ])('%s and %s: %s', (one, other, expected) => {
     const [a, b] = paths(one, other)
     if (a === undefined || b === undefined) throw new Error('no pattern')

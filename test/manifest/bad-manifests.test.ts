@@ -60,6 +60,16 @@ const SHAPE: Readonly<Record<string, Bad>> = {
     text: tool('▶inputSchema: { type: object }'),
     message: /inputSchema/,
   },
+  'a right of another word': {
+    code: 'invalid_value',
+    text: 'skill: s\nprocess_rights: [listen, ▶unix_socket]\n',
+    message: /executable_memory/,
+  },
+  'rights as one word': { code: 'wrong_type', text: 'skill: s\nprocess_rights: ▶listen\n' },
+  'a limit of another name': { code: 'unknown_key', text: 'skill: s\nlimits: { ▶wallMs: 5 }\n', message: /wallMs/ },
+  'a limit of nothing': { code: 'invalid_value', text: 'skill: s\nlimits: { processes: ▶0 }\n' },
+  'a limit in parts': { code: 'wrong_type', text: 'skill: s\nlimits: { memory_mb: ▶0.5 }\n' },
+  'a limit no timer can keep': { code: 'invalid_value', text: 'skill: s\nlimits: { wall_ms: ▶2147483648 }\n' },
   'an effect of another word': { code: 'invalid_value', text: tool('effect: ▶safe') },
   'optional: false': { code: 'invalid_value', text: mapped('{ from: /url, kind: url, optional: ▶false }') },
 }
@@ -101,6 +111,24 @@ const MEANING: Readonly<Record<string, Bad>> = {
   'binary_access none with programs': {
     code: 'contradiction',
     text: 'skill: s\nbinary_access: none\n▶allowed_binaries: [/bin/sh]\n',
+  },
+  'binary_access none with trees of programs': {
+    code: 'contradiction',
+    text: 'skill: s\nbinary_access: none\n▶executable_paths: [/opt/**]\n',
+  },
+  'a relative tree of programs': { code: 'invalid_pattern', text: 'skill: s\nexecutable_paths: [▶opt/**]\n' },
+  'a tree that is written and run': {
+    code: 'contradiction',
+    text: 'skill: s\nwritable_paths: [/srv/w/**]\nexecutable_paths: [/opt/**, ▶/srv/**]\n',
+    message: /writable_paths\[0\]/,
+  },
+  'a library that is written and loaded': {
+    code: 'contradiction',
+    text: 'skill: s\nwritable_paths: [/tmp/**]\nallowed_libraries: [▶"/**/*.so"]\n',
+  },
+  'a program that is written and run': {
+    code: 'contradiction',
+    text: 'skill: s\nwritable_paths: [/tmp/**]\nallowed_binaries: [/bin/sh, ▶/tmp/x]\n',
   },
   'a variable nobody gave': { code: 'unknown_reference', text: `skill: s\nreadable_paths: [▶"\${DATA}/x"]\n` },
 }

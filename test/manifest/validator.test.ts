@@ -75,10 +75,13 @@ describe('the seed vocabulary loads as it is written', () => {
       readablePaths: [],
       writablePaths: [],
       allowedBinaries: [],
+      executablePaths: [],
       allowedLibraries: [],
       allowedEnv: [],
+      processRights: [],
       forbiddenSyscalls: [],
       executionMode: 'shared',
+      limits: {},
       digest: '',
       file: 'manifest.yaml',
       locate: undefined,
@@ -134,9 +137,12 @@ readable_paths: [/srv/in/**]
 writable_paths: [/srv/out/**]
 binary_access: listed
 allowed_binaries: [/usr/bin/python3]
+executable_paths: [/opt/prices/bin/**]
 allowed_libraries: [/usr/lib/**]
 allowed_env: [LANG]
+process_rights: [executable_memory, unix_sockets]
 forbidden_syscalls: [execveat, ptrace]
+limits: { wall_ms: 5000, memory_mb: 256, processes: 8 }
 execution_mode: ephemeral
 tool_scope: ["fetch_*"]
 on_failure: skip_downstream
@@ -148,7 +154,10 @@ on_failure: skip_downstream
       skill: 'price_fetcher',
       version: '1.4.0',
       publisher: 'acme',
-      allowedLibraries: ['/usr/lib/**'],
+      executablePaths: [{ text: '/opt/prices/bin/**' }],
+      allowedLibraries: [{ text: '/usr/lib/**' }],
+      processRights: ['executable_memory', 'unix_sockets'],
+      limits: { wallMs: 5000, memoryBytes: 256 * 1024 * 1024, processes: 8 },
       allowedEnv: ['LANG'],
       forbiddenSyscalls: ['execveat', 'ptrace'],
       executionMode: 'ephemeral',
@@ -181,12 +190,48 @@ on_failure: skip_downstream
     ])
     expect(asked.binaries).toEqual([{ value: '/usr/bin/python3', pointer: '/allowed_binaries/0' }])
     expect(asked.env).toEqual([{ value: 'LANG', pointer: '/allowed_env/0' }])
+    expect(asked.executes).toMatchObject([{ value: { text: '/opt/prices/bin/**' }, pointer: '/executable_paths/0' }])
+    expect(asked.libraries).toMatchObject([{ value: { text: '/usr/lib/**' }, pointer: '/allowed_libraries/0' }])
+    expect(asked.rights).toEqual([
+      { value: 'executable_memory', pointer: '/process_rights/0' },
+      { value: 'unix_sockets', pointer: '/process_rights/1' },
+    ])
     const place = manifest.locate(asked.hosts[1]?.pointer ?? '')
     expect([place.line, TEXT.split('\n')[place.line - 1]?.slice(place.column - 1, place.column + 11)]).toEqual([
       20,
       '"10.0.0.0/8:',
     ])
   })
+})
+
+test('a program in the writable part of the tree beside its own is none', () => {
+  const value = {
+    skill: 's',
+    writable_paths: ['/srv/work/**', '/**/cache'],
+    executable_paths: ['/srv/bin/**/run', '/opt/tool'],
+    allowed_libraries: ['/srv/lib/*.so'],
+    allowed_binaries: ['/bin/sh'],
+  }
+  expect(problemsOf({ name: 'm', value })).toEqual([])
+  const [problem] = problemsOf({ name: 'm', value: { ...value, executable_paths: ['/opt/tool', '/srv/**'] } })
+  expect(problem).toMatchObject({
+    code: 'contradiction',
+    pointer: '/executable_paths/1',
+    message: expect.stringContaining('writable_paths[0]'),
+    hint: expect.stringContaining('take it out of writable_paths'),
+  })
+})
+
+test('a misspelt right is answered with the one that was meant', () => {
+  const [problem] = problemsOf({ name: 'm', value: { skill: 's', process_rights: ['executable-memory'] } })
+  expect(problem).toMatchObject({ code: 'invalid_value', hint: 'did you mean "executable_memory"?' })
+})
+
+test('lists too long to compare are refused, not compared', () => {
+  const list = (under: string) => Array.from({ length: 1_001 }, (_, index) => `/${under}/${index}`)
+  expect(
+    problemsOf({ name: 'm', value: { skill: 's', writable_paths: list('w'), executable_paths: list('x') } }),
+  ).toMatchObject([{ code: 'too_large', pointer: '/writable_paths' }])
 })
 
 describe('all problems of a file at once', () => {

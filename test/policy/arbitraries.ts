@@ -5,6 +5,7 @@ import fc from 'fast-check'
 
 import { parseHost } from '../../src/core/host.ts'
 import type { JsonObject, JsonValue } from '../../src/core/json.ts'
+import { PROCESS_RIGHTS } from '../../src/core/process-right.ts'
 import type { Resource } from '../../src/core/resource.ts'
 import type { RawCondition, RawPolicy, RawRule } from '../../src/policy/schema.ts'
 import type { ReferenceRequest } from './reference.ts'
@@ -122,6 +123,7 @@ const TEXT_GLOBS = ['G*', '*', '?ET', 'p?st', '*.c', 'a*c', '[ab]*']
 
 const some = <T>(values: readonly T[], max = 2): fc.Arbitrary<T[]> =>
   fc.uniqueArray(fc.constantFrom(...values), { minLength: 1, maxLength: max })
+/** Absent once in `freq` times; 1 is never there. */
 const maybe = <T>(arbitrary: fc.Arbitrary<T>, freq = 3): fc.Arbitrary<T | undefined> =>
   fc.option(arbitrary, { nil: undefined, freq })
 
@@ -158,6 +160,8 @@ const rule = (id: string, effects: readonly RawRule['effect'][]): fc.Arbitrary<R
       id: fc.constant(id),
       effect: fc.constantFrom(...effects),
       who: fc.constantFrom('roles', 'nodes', 'both', 'everyone', 'everyone and nodes', 'many'),
+      /** A rule that is only about processes has none of the lists that calls touch, which is rare by chance. */
+      lists: fc.constantFrom('any', 'any', 'any', 'any', 'any', 'none', 'of processes'),
       roleNames: some(ROLES, 3),
       nodeGlobs: some(NODE_GLOBS),
       tools: fc.oneof(
@@ -168,11 +172,28 @@ const rule = (id: string, effects: readonly RawRule['effect'][]): fc.Arbitrary<R
       hosts: maybe(fc.uniqueArray(hostPattern, { minLength: 1, maxLength: 3 })),
       read: maybe(some(PATH_PATTERNS), 2),
       write: maybe(some(PATH_PATTERNS), 2),
-      binaries: maybe(some(PATH_PATTERNS), 1),
-      env: maybe(some(ENV), 1),
+      binaries: maybe(some(PATH_PATTERNS), 2),
+      env: maybe(some(ENV), 2),
+      execute: maybe(some(PATH_PATTERNS), 2),
+      libraries: maybe(some(PATH_PATTERNS), 2),
+      process_rights: maybe(some(PROCESS_RIGHTS), 2),
+      restraint: maybe(
+        fc.record(
+          {
+            limits: fc.constantFrom({ processes: 4 }, { wall_ms: 1000, memory_mb: 64 }),
+            forbidden_syscalls: fc.constantFrom<string[]>(['ptrace'], ['bpf', 'ptrace']),
+            execution_mode: fc.constant('ephemeral' as const),
+          },
+          { requiredKeys: [] },
+        ),
+        2,
+      ),
       args: maybe(fc.dictionary(fc.constantFrom(...POINTERS), condition, { minKeys: 1, maxKeys: 2 }), 2),
     })
-    .map(({ who, roleNames, nodeGlobs, read, write, ...rest }) => {
+    .map(({ who, lists, roleNames, nodeGlobs, restraint, hosts, read, write, binaries, env, ...more }) => {
+      const { execute, libraries, process_rights, ...rest } = more
+      const ofCalls = lists === 'any' ? { hosts, binaries, env } : {}
+      const ofProcesses = lists === 'none' ? {} : { libraries, process_rights }
       const roles = {
         roles: roleNames,
         nodes: undefined,
@@ -182,8 +203,13 @@ const rule = (id: string, effects: readonly RawRule['effect'][]): fc.Arbitrary<R
         many: ROLES,
       }[who]
       const nodes = who === 'nodes' || who === 'both' || who === 'everyone and nodes' ? nodeGlobs : undefined
-      const paths = read === undefined && write === undefined ? undefined : present({ read, write })
-      return present({ ...rest, roles, nodes, paths }) as RawRule
+      const accesses = present({
+        ...(lists === 'any' ? { read, write } : {}),
+        ...(lists === 'none' ? {} : { execute }),
+      })
+      const paths = Object.keys(accesses).length === 0 ? undefined : accesses
+      const narrowed = rest.effect === 'permit' ? restraint : {}
+      return present({ ...rest, ...ofCalls, ...ofProcesses, ...narrowed, roles, nodes, paths }) as RawRule
     })
 
 const roleDefinition = fc

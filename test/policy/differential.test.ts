@@ -7,7 +7,7 @@ import { PolicyEngine, type PolicyRequest, type PolicyVerdict } from '../../src/
 import type { RawPolicy, RawRule } from '../../src/policy/schema.ts'
 import { fuzzRuns } from '../support/fuzz.ts'
 import { Dice, documentsOf, extraRule, nearRequest, type PolicyDraft, policyDraft } from './arbitraries.ts'
-import { type ReferenceRequest, type ReferenceVerdict, referenceVerdict } from './reference.ts'
+import { isOfProcessesAlone, type ReferenceRequest, type ReferenceVerdict, referenceVerdict } from './reference.ts'
 
 const REQUESTS = 100
 const seed = fc.integer()
@@ -159,6 +159,24 @@ describe('whatever the policy says', patience, () => {
       }),
       { numRuns: fuzzRuns(100) },
     )
+  })
+
+  test('what only processes can have changes no verdict on a call', () => {
+    let ofProcesses = 0
+    fc.assert(
+      fc.property(policyDraft(), seed, (draft, from) => {
+        const rules = draft.rules.filter((rule) => !isOfProcessesAlone(rule))
+        ofProcesses += draft.rules.length - rules.length
+        const engine = engineOf(documentsOf(draft))
+        const without = engineOf(documentsOf(withRules(draft, rules.map(ofCalls))))
+        for (const request of requestsFor(draft, from, 40)) {
+          const [verdict, expected] = [outline(engine.evaluate(request)), outline(without.evaluate(request))]
+          if (!same(verdict, expected)) expect(verdict, JSON.stringify(request)).toEqual(expected)
+        }
+      }),
+      { numRuns: fuzzRuns(250) },
+    )
+    expect(ofProcesses).toBeGreaterThan(fuzzRuns(100))
   })
 
   test('nothing granted, nothing allowed', () => {
@@ -383,6 +401,14 @@ describe('a request of any shape', patience, () => {
 
 function withRules(draft: PolicyDraft, rules: readonly RawRule[]): PolicyDraft {
   return { ...draft, rules }
+}
+
+/** A rule less what a call cannot touch. */
+function ofCalls({ paths, libraries: _1, process_rights: _2, limits: _3, ...rest }: RawRule): RawRule {
+  const { forbidden_syscalls: _4, execution_mode: _5, ...rule } = rest
+  if (paths === undefined) return rule
+  const { execute: _6, ...accesses } = paths
+  return Object.keys(accesses).length === 0 ? rule : { ...rule, paths: accesses }
 }
 
 /** A verdict less what must follow the files: names and lines. */

@@ -259,6 +259,9 @@ describe('rights without a call', () => {
     writes: [],
     binaries: [],
     env: [],
+    executes: [],
+    libraries: [],
+    rights: [],
     ...rest,
   })
   const at = <T>(value: T) => ({ value, pointer: '/p' })
@@ -283,6 +286,9 @@ describe('rights without a call', () => {
     ['binary', { binaries: [at('/usr/bin/../bin/git')] }, '/usr/bin/../bin/git'],
     ['binary', { binaries: [at('/bin/sh')] }, '/bin/sh'],
     ['env', { env: [at('AWS_SECRET')] }, 'AWS_SECRET'],
+    ['execute', { executes: [at(path('/opt/**'))] }, '/opt/**'],
+    ['library', { libraries: [at(path('/usr/lib/*'))] }, '/usr/lib/*'],
+    ['right', { rights: [at('listen' as const)] }, 'listen'],
   ] as const)('a %s that no rule grants is excess', (kind, asked, text) => {
     expect(engine.excess(asking(asked))).toEqual([{ kind, text, pointer: '/p' }])
   })
@@ -305,7 +311,7 @@ describe('rights without a call', () => {
   })
 
   test('a process of a forbidden tool, or of a role nobody may assert, gets nothing', () => {
-    const nothing = { permits: [], forbids: [] }
+    const nothing = { permits: [], forbids: [], forbiddenSyscalls: [], executionMode: 'shared', limits: {} }
     expect(engine.grantsFor({ node: 'plan', tool: 'run' }).permits).toHaveLength(1)
     expect(engine.grantsFor({ node: 'plan', tool: 'run', roles: ['clerk'] })).toEqual(nothing)
     expect(engine.grantsFor({ node: 'plan', tool: 'run', roles: ['nobody'] })).toEqual(nothing)

@@ -30,7 +30,9 @@ export function referenceVerdict(policies: readonly RawPolicy[], request: Refere
   if (asserted.some((role) => !policies.some((policy) => roleOf(policy, role)?.asserted === true))) {
     return { decision: 'deny', code: 'role_unknown', rules: [] }
   }
-  const concerned = policies.flatMap((policy) => policy.rules).filter((rule) => isAbout(policies, rule, request))
+  const concerned = policies
+    .flatMap((policy) => policy.rules)
+    .filter((rule) => !isOfProcessesAlone(rule) && isAbout(policies, rule, request))
   const judged = concerned.map((rule) => ({
     rule,
     args: conditionsHold(rule, request.args),
@@ -68,6 +70,13 @@ export function referenceVerdict(policies: readonly RawPolicy[], request: Refere
   }
   if (approvals.length > 0) return { decision: 'escalate', code: 'approval_required', rules: approvals }
   return { decision: 'allow', rules: chosen.sort() }
+}
+
+/** A rule that lists something, and nothing of what a call can name, is not about calls. */
+export function isOfProcessesAlone({ hosts, paths, binaries, env, libraries, process_rights }: RawRule): boolean {
+  const ofProcesses = paths?.execute ?? libraries ?? process_rights
+  const ofCalls = hosts ?? paths?.read ?? paths?.write ?? binaries ?? env
+  return ofProcesses !== undefined && ofCalls === undefined
 }
 
 // Who, which skill, which tool

@@ -1,13 +1,18 @@
 // Whether two path patterns can have a path in common. Errs towards yes: a hole too many is a refusal, a hole too few is
 // a file that was forbidden and can be read.
 
-import type { PathPattern, PathSegment } from '../core/path-pattern.ts'
+import type { PathPattern, PathSegment } from './path-pattern.ts'
 
+/** Linear: what stands before the first and behind the last `**` is compared, what is between two of them is not. */
 export function pathPatternsMayMeet(a: PathPattern, b: PathPattern): boolean {
-  for (let depth = 0; ; depth++) {
-    const one = a.segments[depth]
-    const other = b.segments[depth]
-    // What follows a `**` could be compared from the end; it is simpler and still safe to stop here.
+  return endsMayMeet(a.segments, b.segments, 1) && endsMayMeet(a.segments, b.segments, -1)
+}
+
+/** Compares segment by segment, from the front or from the end, up to the first `**` of either. */
+function endsMayMeet(a: readonly PathSegment[], b: readonly PathSegment[], step: 1 | -1): boolean {
+  for (let count = 0; ; count++) {
+    const one = a[step === 1 ? count : a.length - 1 - count]
+    const other = b[step === 1 ? count : b.length - 1 - count]
     if (one?.kind === 'rest' || other?.kind === 'rest') return true
     if (one === undefined || other === undefined) return one === other
     if (segmentsDiffer(one, other)) return false
