@@ -21,6 +21,7 @@ export default defineConfig([
     entry: {
       index: 'src/index.ts',
       'node/index': 'src/node/index.ts',
+      'linux/index': 'src/linux/index.ts',
       'testing/index': 'src/testing/index.ts',
       'cli/bin': 'src/cli/bin.ts',
     },

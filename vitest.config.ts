@@ -8,6 +8,8 @@ export default defineConfig({
   ssr: { resolve: { conditions } },
   test: {
     include: ['test/**/*.test.ts'],
+    // The launcher and its companions, built once where there is a C compiler.
+    globalSetup: ['test/support/native.ts'],
     testTimeout: 60_000,
     pool: 'threads',
   },

@@ -11,7 +11,7 @@ import type { Manifest } from '../manifest/manifest.ts'
 import { ManifestValidator } from '../manifest/validator.ts'
 import { PolicyEngine } from '../policy/engine.ts'
 import { type Command, type Output, readOptions, readPairs, UsageError } from './command.ts'
-import { type DocumentKind, type FoundDocument, findDocuments } from './documents.ts'
+import { type DocumentKind, type FoundDocument, findDocuments, skillNameFor } from './documents.ts'
 
 const HELP = `Usage: agentport check <path>… [options]
 
@@ -68,7 +68,7 @@ function checkDocuments(found: readonly FoundDocument[], variables: Readonly<Rec
   const validator = new ManifestValidator({ variables })
   const skills = new Map<string, Manifest>()
   for (const source of of('manifest')) {
-    const validated = validator.validate(source, skillNameFor(source))
+    const validated = validator.validate(source, skillNameFor(source, basename(dirname(source.file))))
     if (!validated.ok) {
       problems.push(...validated.problems)
       continue
@@ -92,13 +92,6 @@ function checkDocuments(found: readonly FoundDocument[], variables: Readonly<Rec
 }
 
 /** A manifest that does not name its skill is of the skill whose directory it lies in. */
-function skillNameFor(source: SourceText): { skill?: string } {
-  const parsed = parseDocument(source)
-  const value = parsed.ok ? parsed.document.value : undefined
-  const named = typeof value === 'object' && value !== null && Object.hasOwn(value, 'skill')
-  return named ? {} : { skill: basename(dirname(source.file)) }
-}
-
 function excessProblems(engine: PolicyEngine, manifest: Manifest, source: SourceText): readonly Problem[] {
   const parsed = parseDocument(source)
   if (!parsed.ok) return parsed.problems

@@ -62,3 +62,11 @@ function classify(source: SourceText): FoundDocument {
   if (has('publishers') || has('pinned')) return { kind: 'trust', source }
   return { kind: 'manifest', source }
 }
+
+/** The name a manifest goes by when its own text gives it none. */
+export function skillNameFor(source: SourceText, otherwise: string): { skill?: string } {
+  const parsed = parseDocument(source)
+  const value = parsed.ok ? parsed.document.value : undefined
+  const named = typeof value === 'object' && value !== null && Object.hasOwn(value, 'skill')
+  return named ? {} : { skill: otherwise }
+}

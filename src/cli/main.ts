@@ -3,12 +3,15 @@
 
 import { AgentPortError } from '../core/errors.ts'
 import { audit } from './audit.ts'
+import { build } from './build.ts'
 import { check } from './check.ts'
 import { type Command, type Output, UsageError } from './command.ts'
+import { doctor } from './doctor.ts'
+import { run as confine } from './run.ts'
 import { digest, keygen, sign } from './skills.ts'
 import { VERSION } from './version.ts'
 
-const COMMANDS: readonly Command[] = [check, audit, keygen, sign, digest]
+const COMMANDS: readonly Command[] = [check, audit, keygen, sign, digest, confine, doctor, build]
 
 /** Runs the command line `args` (without node and script); resolves with the exit code. */
 export async function run(args: readonly string[], output: Output): Promise<number> {
@@ -28,7 +31,9 @@ export async function run(args: readonly string[], output: Output): Promise<numb
     output.err(`agentport: there is no command "${name}"; it is one of ${COMMANDS.map((one) => one.name).join(', ')}`)
     return 2
   }
-  if (rest.includes('--help') || rest.includes('-h')) {
+  // What comes after -- is the command line of another program.
+  const own = rest.includes('--') ? rest.slice(0, rest.indexOf('--')) : rest
+  if (own.includes('--help') || own.includes('-h')) {
     output.out(command.help)
     return 0
   }

@@ -96,5 +96,7 @@ export type EnforcerFact =
       readonly rule?: string
       readonly pid?: number
     }
+  /** So many denials of one kind, known only as a number when the confinement had ended. */
+  | { readonly type: 'counted'; readonly feature: Feature; readonly subject: string; readonly count: number }
   /** So many events did not fit before this one. */
   | { readonly type: 'lost'; readonly count: number }

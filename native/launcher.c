@@ -1,0 +1,304 @@
+/*
+ * The launcher: makes one box and starts commands in it. It decides nothing; src/linux/plan.ts does, and every step here either
+ * succeeds or there is no box.
+ *
+ *   outer process   control groups, BPF, then waits for the box to end
+ *   first process   new namespaces: tree.c, network.c, confine.c, then serve.c
+ *   commands        children of the first process, confined by inheritance
+ *
+ * The outer process dies with Node, the first process with the outer one, and with the first process the kernel ends every
+ * process of its namespace. Without namespaces the outer process ends what is left itself.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bpf.h"
+#include "box.h"
+
+#ifndef CLONE_INTO_CGROUP
+#define CLONE_INTO_CGROUP 0x200000000ULL
+#endif
+
+void fail(const char *step, struct bytes subject)
+{
+	int error = errno;
+	struct message message;
+	wire_begin(&message, FRAME_FAILED);
+	wire_text(&message, TAG_STEP, step);
+	wire_u32(&message, TAG_ERRNO, (uint32_t)error);
+	wire_bytes(&message, TAG_SUBJECT, subject.at, subject.size > 512 ? 512 : subject.size);
+	(void)wire_send(CONTROL_FD, &message, 1);
+	_exit(125);
+}
+
+char *path_of(struct bytes text, const char *step)
+{
+	if (text.size == 0 || text.size > 4095 || memchr(text.at, 0, text.size) != NULL) {
+		errno = EINVAL;
+		fail(step, text);
+	}
+	char *path = malloc(text.size + 1);
+	if (path == NULL)
+		fail("memory", NO_SUBJECT);
+	memcpy(path, text.at, text.size);
+	path[text.size] = '\0';
+	return path;
+}
+
+static struct box parse_setup(struct bytes setup)
+{
+	struct box box = { .setup = setup };
+	struct bytes rest = setup;
+	struct record record;
+	int more;
+	while ((more = wire_next(&rest, &record)) == 1) {
+		struct bytes body = record.body;
+		if (record.tag == TAG_FLAGS && body.size == 4)
+			box.flags = wire_u32_at(body.at);
+		else if (record.tag == TAG_WALL_MS && body.size == 8)
+			box.wall_ms = wire_u64_at(body.at);
+		else if (record.tag == TAG_HOSTNAME)
+			box.hostname = body;
+		else if (record.tag == TAG_WORKDIR)
+			box.workdir = body;
+		else if (record.tag == TAG_SECCOMP)
+			box.seccomp = body;
+		else if (record.tag == TAG_SECCOMP_COMMAND)
+			box.seccomp_command = body;
+		else if (record.tag == TAG_LANDLOCK)
+			box.landlock = body;
+		else if (record.tag == TAG_CGROUP2)
+			box.cgroup2 = body;
+		else if (record.tag == TAG_BPF)
+			box.bpf = body;
+		else if (record.tag != TAG_MOUNT && record.tag != TAG_LISTENER && record.tag != TAG_RLIMIT
+			 && record.tag != TAG_LANDLOCK_PATH && record.tag != TAG_LANDLOCK_PORT && record.tag != TAG_CGROUP1)
+			break;
+	}
+	if (more != 0 || box.seccomp.size == 0) {
+		errno = EINVAL;
+		fail("setup", NO_SUBJECT);
+	}
+	return box;
+}
+
+static void write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+		fail("write", (struct bytes){ (const uint8_t *)path, strlen(path) });
+	close(fd);
+}
+
+static void join_cgroups_v1(const struct box *box)
+{
+	struct bytes rest = box->setup;
+	struct record record;
+	while (wire_next(&rest, &record) == 1) {
+		if (record.tag != TAG_CGROUP1)
+			continue;
+		char *directory = path_of(record.body, "control group");
+		int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		int procs = fd < 0 ? -1 : openat(fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+		if (procs < 0 || write(procs, "0", 1) != 1)
+			fail("control group", record.body);
+		close(procs);
+		close(fd);
+		free(directory);
+	}
+}
+
+/* One id in, the same id out: files keep their owner, and no other id exists inside. */
+static void map_ids(uid_t uid, gid_t gid)
+{
+	char map[64];
+	write_file("/proc/self/setgroups", "deny");
+	snprintf(map, sizeof map, "%u %u 1", (unsigned)uid, (unsigned)uid);
+	write_file("/proc/self/uid_map", map);
+	snprintf(map, sizeof map, "%u %u 1", (unsigned)gid, (unsigned)gid);
+	write_file("/proc/self/gid_map", map);
+}
+
+static volatile sig_atomic_t first_pid;
+
+/* Asked to end the box: the first process is killed and then waited for, so that our own end proves that nothing is left. */
+static void end_box(int number)
+{
+	(void)number;
+	if (first_pid > 0)
+		kill(first_pid, SIGKILL);
+	else
+		_exit(1);
+}
+
+__attribute__((noreturn)) static void first_process(const struct box *box, struct bpf_loaded *bpf, uid_t uid, gid_t gid)
+{
+	signal(SIGTERM, SIG_DFL);
+	sigset_t none;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	bpf_close(bpf);
+	/* Cleared by the clone. The parent may have gone before this was asked for: then its control socket has, too. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
+		fail("parent death signal", NO_SUBJECT);
+	if (box->flags & BOX_USER_NAMESPACE)
+		map_ids(uid, gid);
+	if (box->flags & BOX_NAMESPACES) {
+		if (sethostname((const char *)box->hostname.at, box->hostname.size) != 0)
+			fail("host name", NO_SUBJECT);
+		build_tree(box);
+	}
+	open_network(box);
+	if (box->workdir.size > 0) {
+		char *workdir = path_of(box->workdir, "working directory");
+		if (chdir(workdir) != 0)
+			fail("working directory", box->workdir);
+		free(workdir);
+	}
+	serve(box, confine_self(box));
+}
+
+/* Without a process namespace the descendants are ours by adoption: each one that loses its parent becomes our child. */
+static void end_descendants(void)
+{
+	struct timespec pause = { 0, 1000000 };
+	for (int round = 0; round < 2000; round++) {
+		char path[64], text[4096];
+		snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+		ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+		if (fd >= 0)
+			close(fd);
+		if (size > 0) {
+			text[size] = '\0';
+			for (char *at = text, *end; *at != '\0'; at = end) {
+				long pid = strtol(at, &end, 10);
+				if (end == at)
+					break;
+				if (pid > 1)
+					kill((pid_t)pid, SIGKILL);
+			}
+		}
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			;
+		if (waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD)
+			return;
+		nanosleep(&pause, NULL);
+	}
+}
+
+/* What the programs counted, in pieces that fit a message. Counts are the last word of a box and never an answer to it. */
+static void report_counters(const struct bpf_loaded *bpf)
+{
+	enum { VALUES = 100 };
+	for (int map = 0; map < bpf->maps; map++) {
+		size_t entries = bpf->map[map].max_entries;
+		uint64_t *values = bpf->map[map].value_size == 8 ? calloc(entries, 8) : NULL;
+		if (values != NULL && bpf_read_map(bpf, map, (uint8_t *)values, entries * 8) == (long)(entries * 8)) {
+			for (size_t from = 0; from < entries; from += VALUES) {
+				size_t count = entries - from < VALUES ? entries - from : VALUES;
+				uint32_t head[2] = { (uint32_t)map, (uint32_t)from };
+				uint8_t body[sizeof head + VALUES * 8];
+				struct message message;
+				memcpy(body, head, sizeof head);
+				memcpy(body + sizeof head, values + from, count * 8);
+				wire_begin(&message, FRAME_COUNTERS);
+				wire_bytes(&message, TAG_COUNTER, body, sizeof head + count * 8);
+				(void)wire_send(CONTROL_FD, &message, 1);
+			}
+		}
+		free(values);
+	}
+}
+
+int main(void)
+{
+	struct frame frame;
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || wire_receive(CONTROL_FD, &frame) != 1 || frame.type != FRAME_SETUP)
+		return 125;
+	for (int fd = CONTROL_FD; fd <= NODE_FD; fd++)
+		if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 && fd == CONTROL_FD)
+			return 125;
+	struct box box = parse_setup(frame.body);
+	umask(022);
+	uid_t uid = geteuid();
+	gid_t gid = getegid();
+	if (uid == 0 && setgroups(0, NULL) != 0)
+		fail("groups", NO_SUBJECT);
+	/* The signals of a terminal are for the command; this process ends when the box does. */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGQUIT, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+
+	join_cgroups_v1(&box);
+	int cgroup = -1;
+	if (box.cgroup2.size > 0) {
+		char *directory = path_of(box.cgroup2, "control group");
+		cgroup = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (cgroup < 0)
+			fail("control group", box.cgroup2);
+		free(directory);
+	}
+	struct bpf_loaded bpf = { 0 };
+	if (box.bpf.size > 0) {
+		struct bpf_failure why = { .step = "record" };
+		if (bpf_load(box.bpf.at, box.bpf.size, cgroup, &bpf, &why) != 0) {
+			char subject[512];
+			snprintf(subject, sizeof subject, "%s %s %.400s", why.step, why.name, why.log);
+			errno = why.error;
+			fail("bpf", (struct bytes){ (const uint8_t *)subject, strlen(subject) });
+		}
+	}
+
+	struct clone_args args = { .exit_signal = SIGCHLD };
+	if (box.flags & BOX_NAMESPACES)
+		args.flags |= CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+	if (box.flags & BOX_USER_NAMESPACE)
+		args.flags |= CLONE_NEWUSER;
+	if (box.flags & BOX_OWN_NETWORK)
+		args.flags |= CLONE_NEWNET;
+	if (cgroup >= 0) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = (uint64_t)cgroup;
+	}
+	if (!(box.flags & BOX_NAMESPACES) && prctl(PR_SET_CHILD_SUBREAPER, 1) != 0)
+		fail("subreaper", NO_SUBJECT);
+	sigset_t term;
+	sigemptyset(&term);
+	sigaddset(&term, SIGTERM);
+	sigprocmask(SIG_BLOCK, &term, NULL);
+	signal(SIGTERM, end_box);
+	pid_t first = (pid_t)syscall(SYS_clone3, &args, sizeof args);
+	if (first < 0)
+		fail("clone", NO_SUBJECT);
+	if (first == 0)
+		first_process(&box, &bpf, uid, gid);
+	first_pid = first;
+	sigprocmask(SIG_UNBLOCK, &term, NULL);
+
+	/* What only the box may hold, so that the other ends see it close when the box does. */
+	for (int fd = 0; fd <= 2; fd++)
+		close(fd);
+	close(NODE_FD);
+	int status;
+	while (waitpid(first, &status, 0) < 0 && errno == EINTR)
+		;
+	if (!(box.flags & BOX_NAMESPACES))
+		end_descendants();
+	report_counters(&bpf);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}

@@ -1,0 +1,6 @@
+export type { LinuxConfinement } from './confinement.ts'
+export type { Fingerprint } from './fingerprint.ts'
+export { LinuxEnforcer, type LinuxEnforcerOptions, type OpenLinuxOptions } from './linux-enforcer.ts'
+export { type BuiltProgram, buildNative } from './native.ts'
+export { ProfileUnrepresentableError } from './plan.ts'
+export type { HostProbe, Trial } from './probe.ts'

@@ -1,0 +1,207 @@
+// The bundled enforcer: from a profile to a live box on this host. Refuses before anything is started when the host cannot
+// hold what is required, and says feature by feature what it does hold.
+
+import { AgentPortError } from '../core/errors.ts'
+import type { Capabilities, Capability, Enforcer, OpenConfinementOptions } from '../enforcer/enforcer.ts'
+import { FEATURES, type Feature } from '../enforcer/feature.ts'
+import { compileProfile, type Profile } from '../enforcer/profile.ts'
+import { assertRequirements, type EnforcementReport, type FeatureReport } from '../enforcer/report.ts'
+import { sweepCgroups } from './cgroup/cgroups.ts'
+import type { LinuxConfinement } from './confinement.ts'
+import { grantsAddresses } from './direct-egress.ts'
+import { type NativeFile, nativeFile } from './native.ts'
+import { openBox } from './open-box.ts'
+import { type HostProbe, probeHost } from './probe.ts'
+import { ENFORCER, reportOf } from './report.ts'
+import { notRefused } from './self-test.ts'
+
+export interface LinuxEnforcerOptions {
+  /** Path of the launcher; absent means the one that `agentport build` made. */
+  readonly launcher?: string
+  /** Path of the self-test that goes with it. */
+  readonly selftest?: string
+  /** `flat` does without namespaces where they could be had. */
+  readonly kind?: 'namespaces' | 'flat'
+  /** Bytes of the private /tmp of each confinement; 64 MiB unless told. */
+  readonly tmpBytes?: number
+  /**
+   * How granted addresses are reached. `proxy` (the default): like names, through the proxy, TCP only. `direct`: on the
+   * host's network, held by control group programs; needs root and cgroup v2.
+   */
+  readonly egress?: 'proxy' | 'direct'
+  /** Counts the system calls of each confinement. Needs root, and costs every process of the host some time. */
+  readonly countSyscalls?: boolean
+}
+
+export interface OpenLinuxOptions extends OpenConfinementOptions {
+  /** Gives the box this process's standard input, output and error; see {@link LinuxConfinement.spawnInherited}. */
+  readonly inherit?: boolean
+}
+
+const NO_PROFILE = compileProfile(
+  {
+    readablePaths: [],
+    writablePaths: [],
+    allowedBinaries: [],
+    allowedLibraries: [],
+    allowedHosts: [],
+    allowedEnv: [],
+    forbiddenSyscalls: [],
+    executionMode: 'shared',
+  },
+  { permits: [], forbids: [] },
+).profile
+
+export class LinuxEnforcer implements Enforcer {
+  readonly name = ENFORCER
+  readonly #launcher: NativeFile
+  readonly #selftest: NativeFile
+  readonly #options: LinuxEnforcerOptions
+  readonly #warm = new Map<string, Promise<LinuxConfinement>[]>()
+  #probe: Promise<HostProbe> | undefined
+
+  private constructor(launcher: NativeFile, selftest: NativeFile, options: LinuxEnforcerOptions) {
+    this.#launcher = launcher
+    this.#selftest = selftest
+    this.#options = options
+  }
+
+  /**
+   * Finds the launcher and tries this host. Rejects with ERR_ENFORCEMENT_UNAVAILABLE on any system but Linux, or when the
+   * launcher is not built, not ours alone to change, or built from other sources.
+   */
+  static async open(options: LinuxEnforcerOptions = {}): Promise<LinuxEnforcer> {
+    if (process.platform !== 'linux') {
+      throw new AgentPortError('ERR_ENFORCEMENT_UNAVAILABLE', `the Linux enforcer does not run on ${process.platform}`)
+    }
+    const enforcer = new LinuxEnforcer(
+      nativeFile('launcher', options.launcher),
+      nativeFile('selftest', options.selftest),
+      Object.freeze({ ...options }),
+    )
+    sweepCgroups()
+    await enforcer.host()
+    return enforcer
+  }
+
+  /** What was tried on this host, once. */
+  host(): Promise<HostProbe> {
+    this.#probe ??= probeHost(this.#launcher, this.#selftest, this.#options.kind)
+    return this.#probe
+  }
+
+  async probe(): Promise<Capabilities> {
+    const host = await this.host()
+    const report = this.#report(NO_PROFILE, host)
+    const features = Object.fromEntries(
+      FEATURES.map((feature) => [feature, Object.freeze(capabilityOf(report.features[feature], host))]),
+    ) as Record<Feature, Capability>
+    return Object.freeze({ enforcer: ENFORCER, features: Object.freeze(features) })
+  }
+
+  async open(profile: Profile, options: OpenLinuxOptions = {}): Promise<LinuxConfinement> {
+    const host = await this.host()
+    const report = this.#report(profile, host)
+    assertRequirements(report, options.requirements)
+    if (options.signal?.aborted === true) throw new AgentPortError('ERR_HALTED', 'the run was halted before it began')
+    const ready = options.inherit === true ? undefined : this.#warm.get(profile.digest)?.shift()
+    const confinement = await (ready ?? this.#open(profile, report, host, options.inherit === true))
+    if (options.signal !== undefined) confinement.endWith(options.signal)
+    return confinement
+  }
+
+  /**
+   * Makes `count` confinements for `profile` in advance, which the next {@link open}s of the same profile take. What one
+   * holds is its own; it has run nothing. Rejects as `open` does. {@link close} ends those that nobody took.
+   */
+  async prewarm(profile: Profile, count: number): Promise<void> {
+    const host = await this.host()
+    const report = this.#report(profile, host)
+    assertRequirements(report, {})
+    const waiting = this.#warm.get(profile.digest) ?? []
+    this.#warm.set(profile.digest, waiting)
+    for (let index = 0; index < count; index++) {
+      const confinement = await this.#open(profile, report, host, false)
+      waiting.push(Promise.resolve(confinement))
+    }
+  }
+
+  /** Ends the confinements that were made in advance. Idempotent. */
+  async close(): Promise<void> {
+    const waiting = [...this.#warm.values()].flat()
+    this.#warm.clear()
+    await Promise.all(waiting.map(async (confinement) => (await confinement).close()))
+  }
+
+  async #open(
+    profile: Profile,
+    report: EnforcementReport,
+    host: HostProbe,
+    inherit: boolean,
+  ): Promise<LinuxConfinement> {
+    const { tmpBytes, countSyscalls } = this.#options
+    return openBox({
+      profile,
+      report,
+      host,
+      inherit,
+      kind: this.#kind(host),
+      launcher: this.#launcher,
+      direct: this.#isDirect(profile),
+      countSyscalls: countSyscalls === true,
+      ...(tmpBytes === undefined ? {} : { tmpBytes }),
+    })
+  }
+
+  #isDirect(profile: Profile): boolean {
+    return this.#options.egress === 'direct' && grantsAddresses(profile)
+  }
+
+  #kind(host: HostProbe): 'namespaces' | 'flat' {
+    return host.facts.namespaces === 'none' ? 'flat' : (this.#options.kind ?? 'namespaces')
+  }
+
+  #report(profile: Profile, host: HostProbe): EnforcementReport {
+    const kind = this.#kind(host)
+    const { facts, cgroup } = host
+    const report = reportOf(profile, {
+      kind,
+      landlockAbi: facts.landlockAbi,
+      notify: facts.seccompNotify,
+      rootOutside: facts.uid === 0,
+      cgroup,
+      egress: this.#isDirect(profile) ? 'direct' : 'proxy',
+    })
+    const features = Object.fromEntries(
+      FEATURES.map((feature) => {
+        const left = notRefused(feature, kind, host.refused)
+        return [feature, left.length === 0 ? report.features[feature] : unproven(left, host)]
+      }),
+    ) as Record<Feature, FeatureReport>
+    return Object.freeze({ ...report, features: Object.freeze(features) })
+  }
+}
+
+function unproven(left: readonly string[], host: HostProbe): FeatureReport {
+  const failed = host.trials.find(({ name, ok }) => name === 'self-test' && !ok)
+  return Object.freeze({
+    status: 'absent',
+    mechanism: '',
+    visibility: 'silent',
+    reason:
+      failed === undefined
+        ? `the self-test was not refused: ${left.join(', ')}`
+        : `the self-test did not run: ${failed.detail ?? 'unknown'}`,
+    fix: 'run `agentport doctor` and report what it prints',
+  })
+}
+
+function capabilityOf({ status, mechanism, reason, fix }: FeatureReport, host: HostProbe): Capability {
+  const ran = host.trials.some(({ name, ok }) => name === 'self-test' && ok)
+  return {
+    support: status === 'enforced' ? 'supported' : ran ? 'unsupported' : 'inconclusive',
+    mechanism,
+    ...(reason === undefined ? {} : { reason }),
+    ...(fix === undefined ? {} : { fix }),
+  }
+}

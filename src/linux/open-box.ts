@@ -1,0 +1,257 @@
+// Everything one box holds, put together in order and given back in full when any step fails: control groups, proxy, scratch
+// directory, launcher.
+
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer, type Server } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+import { systemClock } from '../core/clock.ts'
+import { AgentPortError } from '../core/errors.ts'
+import { EventQueue } from '../enforcer/event-queue.ts'
+import type { Profile } from '../enforcer/profile.ts'
+import { EnforcementUnavailableError, type EnforcementReport } from '../enforcer/report.ts'
+import type { BoxSetup, BpfObject } from './box.ts'
+import { DENIALS_MAP, readDenials } from './bpf/egress-programs.ts'
+import { mergeBpf } from './bpf/merge.ts'
+import { SYSCALLS_MAP, syscallHistogram } from './bpf/syscall-histogram.ts'
+import { encodeBpf } from './bpf/wire.ts'
+import { type Cgroups, openCgroups } from './cgroup/cgroups.ts'
+import { type Holding, LinuxConfinement } from './confinement.ts'
+import { directEgress } from './direct-egress.ts'
+import { egressEnvironment } from './egress/presets.ts'
+import { EgressProxy, type ListenerKind } from './egress/proxy.ts'
+import { nodeHostFiles } from './host-files.ts'
+import { Launcher, type LauncherFact } from './launcher.ts'
+import type { NativeFile } from './native.ts'
+import { PROXY_PORT, planBox } from './plan.ts'
+import type { HostProbe } from './probe.ts'
+import { DEFAULT_PROCESSES } from './rlimits.ts'
+import { describeNotified } from './seccomp/seccomp.ts'
+
+export interface OpenBoxOptions {
+  readonly profile: Profile
+  readonly report: EnforcementReport
+  readonly host: HostProbe
+  readonly kind: BoxSetup['kind']
+  readonly launcher: NativeFile
+  readonly direct: boolean
+  readonly countSyscalls: boolean
+  readonly inherit: boolean
+  readonly tmpBytes?: number
+}
+
+const BASE_ENVIRONMENT: Readonly<Record<string, string>> = Object.freeze({ PATH: '/usr/local/bin:/usr/bin:/bin' })
+
+/** Rejects with ERR_ENFORCEMENT_UNAVAILABLE, having given back whatever was made by then. */
+export async function openBox(options: OpenBoxOptions): Promise<LinuxConfinement> {
+  const holdings: Holding[] = []
+  try {
+    return await assemble(options, holdings)
+  } catch (error) {
+    for (const holding of holdings) holding.stop?.()
+    for (const holding of holdings) await holding.release().catch(() => undefined)
+    throw error
+  }
+}
+
+async function assemble(options: OpenBoxOptions, holdings: Holding[]): Promise<LinuxConfinement> {
+  const { profile, host, kind } = options
+  const queue = new EventQueue(systemClock)
+  const cgroups = needCgroups(options) ? takeCgroups(options, holdings) : undefined
+  const scratch = kind === 'flat' ? await takeScratch(holdings) : undefined
+
+  // Without a network of its own the box reaches the proxy like any other port of the host, so it has to say who it is.
+  const shared = kind === 'flat' || options.direct
+  const credential = shared ? { user: 'box', password: randomBytes(18).toString('base64url') } : undefined
+  const proxy = profile.egress.length === 0 ? undefined : takeProxy(profile, credential, queue, holdings)
+  const proxyPort = proxy !== undefined && shared ? await listenOnHost(proxy, holdings) : undefined
+
+  const { setup: planned } = planBox(profile, host.facts, nodeHostFiles, {
+    kind,
+    memoryHeld: cgroups?.limits.memoryBytes?.state === 'enforced',
+    ...(options.tmpBytes === undefined ? {} : { tmpBytes: options.tmpBytes }),
+    ...(cgroups === undefined ? {} : { cgroups: cgroups.paths }),
+    ...(kind === 'flat' && proxyPort !== undefined ? { proxyPort } : {}),
+    ...(scratch === undefined ? {} : { scratch }),
+  })
+  const bpf = bpfOf(options, cgroups, proxyPort)
+  const setup: BoxSetup = options.direct ? { ...planned, network: 'host', listeners: [] } : planned
+  const counts = new Map<number, bigint[]>()
+  const launcher = await Launcher.start(setup, {
+    file: options.launcher.path,
+    sourceDigest: options.launcher.sourceDigest,
+    inherit: options.inherit,
+    ...(bpf === undefined ? {} : { bpf: encodeBpf(bpf) }),
+    onListener: (name, handle) => {
+      const listener = setup.listeners.find((one) => one.name === name)
+      if (proxy === undefined || listener === undefined) return Promise.reject(new TypeError('no such listener'))
+      return proxy.listen(name, kindOf(name), listener.port, handle as object)
+    },
+    onFact: (fact) => take(queue, fact, host, counts),
+  })
+  void launcher.ended.then(() => pushCounts(queue, bpf, counts))
+  const temporary = scratch ?? '/tmp'
+  return new LinuxConfinement({
+    launcher,
+    profile,
+    report: options.report,
+    queue,
+    killedBy: kind === 'namespaces' ? 'process namespace' : cgroups === undefined ? 'adoption of orphans' : 'cgroup.kill',
+    proven: kind === 'namespaces' || cgroups !== undefined,
+    environment: {
+      ...BASE_ENVIRONMENT,
+      HOME: temporary,
+      TMPDIR: temporary,
+      ...(proxy === undefined
+        ? {}
+        : egressEnvironment(
+            `http://127.0.0.1:${proxyPort ?? PROXY_PORT}`,
+            credential === undefined ? {} : { credential },
+          )),
+    },
+    workdir: setup.workdir,
+    holdings,
+    syscalls: () => syscallCounts(bpf, counts),
+  })
+}
+
+/** For limits over all processes, for programs, and where nothing else ends what a process left behind. */
+function needCgroups({ profile, host, kind, direct, countSyscalls }: OpenBoxOptions): boolean {
+  const { processes, memoryBytes } = profile.limits
+  const limits = (processes !== undefined && host.cgroup.processes) || (memoryBytes !== undefined && host.cgroup.memory)
+  return limits || direct || countSyscalls || (kind === 'flat' && host.cgroup.kill)
+}
+
+function takeCgroups({ profile, host, direct, countSyscalls }: OpenBoxOptions, holdings: Holding[]): Cgroups {
+  const { memoryBytes } = profile.limits
+  const processes = profile.limits.processes ?? DEFAULT_PROCESSES
+  const opened = openCgroups({
+    ...(host.cgroup.processes ? { processes } : {}),
+    ...(memoryBytes === undefined || !host.cgroup.memory ? {} : { memoryBytes }),
+  })
+  if (!opened.ok) throw unavailable('limits', `no control group can be made: ${opened.reason}`)
+  const { cgroups } = opened
+  holdings.push({
+    name: 'control groups',
+    release: async () => {
+      // Without a process namespace this is what ends the processes, so it comes before the directory is removed.
+      if (!(await cgroups.kill()) || !(await cgroups.remove())) throw new AgentPortError('ERR_STATE_INVALID', 'populated')
+    },
+  })
+  for (const state of [cgroups.limits.processes, cgroups.limits.memoryBytes]) {
+    if (state !== undefined && state.state !== 'enforced') throw unavailable('limits', state.reason)
+  }
+  if ((direct || countSyscalls) && cgroups.paths.v2 === undefined) throw unavailable('egress', 'there is no cgroup v2')
+  return cgroups
+}
+
+async function takeScratch(holdings: Holding[]): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'agentport-box-'))
+  holdings.push({ name: directory, release: () => rm(directory, { recursive: true, force: true }) })
+  return directory
+}
+
+function takeProxy(
+  profile: Profile,
+  credential: { readonly user: string; readonly password: string } | undefined,
+  queue: EventQueue,
+  holdings: Holding[],
+): EgressProxy {
+  const proxy = new EgressProxy({
+    profile,
+    ...(credential === undefined ? {} : { credential }),
+    report: (fact) => {
+      if (fact.type !== 'egress_denied') return
+      const subject = `${fact.host === '' ? 'a host that cannot be read' : fact.host}:${fact.port} ${fact.reason}`
+      const rule = fact.rule === undefined ? {} : { rule: fact.rule }
+      queue.push({ type: 'denied', feature: 'egress', subject, evidence: 'enforced', ...rule })
+    },
+  })
+  holdings.push({ name: 'proxy', stop: () => proxy.revoke(), release: () => proxy.close() })
+  return proxy
+}
+
+async function listenOnHost(proxy: EgressProxy, holdings: Holding[]): Promise<number> {
+  const server: Server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    proxy.acceptConnection(socket, 'proxy', 0)
+  })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', resolve)
+  })
+  holdings.push({
+    name: 'proxy port',
+    release: () => new Promise<void>((resolve) => server.close(() => resolve())),
+  })
+  const address = server.address()
+  if (typeof address !== 'object' || address === null) throw unavailable('egress', 'the proxy has no port')
+  return address.port
+}
+
+function bpfOf(options: OpenBoxOptions, cgroups: Cgroups | undefined, proxyPort: number | undefined): BpfObject | undefined {
+  const egress = options.direct ? directEgress(options.profile, proxyPort) : undefined
+  if (!options.countSyscalls) return egress
+  if (cgroups?.id === undefined) throw unavailable('syscalls', 'there is no cgroup v2 to count in')
+  const histogram = syscallHistogram(cgroups.id)
+  return egress === undefined ? histogram : mergeBpf(egress, histogram)
+}
+
+function kindOf(listener: string): ListenerKind {
+  return listener === 'proxy' || listener === 'dns' ? listener : 'transparent'
+}
+
+function take(queue: EventQueue, fact: LauncherFact, host: HostProbe, counts: Map<number, bigint[]>): void {
+  switch (fact.type) {
+    case 'denied': {
+      const { feature, subject } = describeNotified(host.facts.arch, fact.number, fact.args)
+      queue.push({ type: 'denied', feature, subject, evidence: 'enforced', pid: fact.pid })
+      break
+    }
+    case 'lost':
+      queue.push({ type: 'lost', count: fact.count })
+      break
+    case 'expired':
+      queue.push({ type: 'denied', feature: 'limits', subject: 'wall time', evidence: 'enforced' })
+      break
+    case 'counters': {
+      const values = counts.get(fact.map) ?? []
+      fact.values.forEach((value, index) => {
+        values[fact.from + index] = value
+      })
+      counts.set(fact.map, values)
+      break
+    }
+  }
+}
+
+/** What was counted in the map of that name, as bytes of u64. */
+function counted(bpf: BpfObject | undefined, counts: ReadonlyMap<number, bigint[]>, name: string): Uint8Array | undefined {
+  const values = counts.get(bpf?.maps.findIndex((map) => map.name === name) ?? -1)
+  return values === undefined ? undefined : new Uint8Array(BigUint64Array.from(values).buffer)
+}
+
+function pushCounts(queue: EventQueue, bpf: BpfObject | undefined, counts: ReadonlyMap<number, bigint[]>): void {
+  const bytes = counted(bpf, counts, DENIALS_MAP)
+  const denials = bytes === undefined ? undefined : readDenials(bytes)
+  for (const [subject, count] of Object.entries(denials ?? {})) {
+    if (count > 0n) queue.push({ type: 'counted', feature: 'egress', subject, count: Number(count) })
+  }
+}
+
+function syscallCounts(
+  bpf: BpfObject | undefined,
+  counts: ReadonlyMap<number, bigint[]>,
+): ReadonlyMap<number, bigint> | undefined {
+  const bytes = counted(bpf, counts, SYSCALLS_MAP)
+  if (bytes === undefined) return undefined
+  const values = new BigUint64Array(bytes.buffer)
+  return new Map([...values].flatMap((value, number) => (value > 0n ? [[number, value] as const] : [])))
+}
+
+function unavailable(feature: 'limits' | 'egress' | 'syscalls', reason: string): EnforcementUnavailableError {
+  return new EnforcementUnavailableError('linux', [
+    { feature, status: 'absent', reason, fix: 'run as root on a host with cgroup v2, or in a delegated control group' },
+  ])
+}

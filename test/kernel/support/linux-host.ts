@@ -1,0 +1,56 @@
+// What the host shows of its processes and of this one: nothing of a box may be left there when it has ended.
+
+import { readdirSync, readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+
+/** Processes of the host whose command line has `marker` in it; zombies have none. */
+export function processesWith(marker: string): readonly number[] {
+  return readdirSync('/proc').flatMap((name) => {
+    if (!/^\d+$/.test(name) || Number(name) === process.pid) return []
+    return readOr(`/proc/${name}/cmdline`).includes(marker) ? [Number(name)] : []
+  })
+}
+
+/** Children of this process, living or waiting to be collected. */
+export function childrenOf(pid: number): readonly number[] {
+  return readdirSync(`/proc/${pid}/task`).flatMap((task) =>
+    readOr(`/proc/${pid}/task/${task}/children`)
+      .split(' ')
+      .filter((text) => text !== '')
+      .map(Number),
+  )
+}
+
+export interface Footprint {
+  readonly descriptors: number
+  readonly mounts: readonly string[]
+  readonly children: readonly number[]
+  readonly directories: readonly string[]
+  readonly groups: string
+}
+
+/** Everything of this process and the host that a box may use and has to give back. */
+export function footprint(): Footprint {
+  return {
+    descriptors: readdirSync('/proc/self/fd').length,
+    mounts: mountTargets(),
+    children: childrenOf(process.pid),
+    directories: readdirSync(tmpdir()).filter((name) => name.startsWith('agentport-')),
+    groups: readOr('/proc/self/cgroup'),
+  }
+}
+
+export function mountTargets(): readonly string[] {
+  return readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' ')[4] ?? '')
+    .sort()
+}
+
+function readOr(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}
