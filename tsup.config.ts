@@ -41,8 +41,8 @@ export default defineConfig([
     // A benchmark starts itself anew for each cell, over minutes: another build must not take it away meanwhile.
     ...esm,
     clean: false,
-    entry: { run: 'bench/run.ts' },
+    entry: { run: 'bench/run.ts', enforcer: 'bench/enforcer.ts' },
     outDir: '.build/bench',
-    external: ['@casl/ability', '@cedar-policy/cedar-wasm', 'casbin', 'tweetnacl'],
+    external: ['@casl/ability', '@cedar-policy/cedar-wasm', 'casbin', 'tweetnacl', '@anthropic-ai/sandbox-runtime'],
   },
 ])

@@ -52,7 +52,7 @@ static void open_listener(struct bytes body)
 	}
 	memcpy(&address.sin_addr, body.at, 4);
 	address.sin_port = htons(wire_u16_at(body.at + 4));
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, BACKLOG) != 0)
 		fail("listener", name);
 	snprintf(text, sizeof text, "\"listener\":\"%.*s\"", (int)name.size, (const char *)name.at);

@@ -202,7 +202,9 @@ static void start_command(const struct box *box, struct bytes body)
 		stdio[fd] = request.stdio[fd] == STDIO_OWN ? fd : null_fd;
 		if (request.stdio[fd] != STDIO_CHANNEL)
 			continue;
-		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel[fd]) != 0)
+		/* Node's end must not block: libuv takes it as it comes, and a command that does not read would stop all of Node. */
+		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel[fd]) != 0
+		    || fcntl(channel[fd][0], F_SETFL, O_NONBLOCK) != 0)
 			step = "socketpair";
 		stdio[fd] = channel[fd][1];
 	}

@@ -6,7 +6,7 @@ import { commitArguments } from './audit/commit.ts'
 import { type AuditEvent, denialFields } from './audit/event.ts'
 import type { AuditReceipt } from './audit/log.ts'
 import { type AllowedCall, allowedCall, type Call, type CallRequest, type RefusedCall } from './call.ts'
-import { openConfinement } from './confine.ts'
+import { type ConfinementOwner, openConfinement } from './confine.ts'
 import { canonicalJson } from './core/canonical.ts'
 import { Deadline, LATE } from './core/deadline.ts'
 import { type Denial, type DenialSubject, deny, sealDenial, withSubject } from './core/denial.ts'
@@ -22,6 +22,7 @@ import type { Requirements } from './enforcer/feature.ts'
 import type { MissingInput, NodeOutcome } from './halt/state.ts'
 import { type AdmittedSkill, given, type House, RECORD_TIMEOUT_MS, record } from './house.ts'
 import { type Judged, judge, refusal, toolOf } from './judge.ts'
+import { nextTurn } from './watch.ts'
 
 /** How a node ended. */
 export interface NodeEnd {
@@ -43,6 +44,8 @@ export interface RunOfNode {
   countRefusal(denial: Denial, args: JsonObject | undefined): Denial
   /** Ends the attempt and records what follows from it. */
   settle(admission: NodeAdmission, outcome: NodeOutcome, note: { code?: string; detail?: string }): Promise<NodeEnd>
+  /** The run is not over before this is. It never rejects. */
+  hold(closed: Promise<void>): void
 }
 
 interface AdmissionBase {
@@ -70,6 +73,9 @@ export class NodeAdmission {
   readonly #run: RunOfNode
   readonly #base: Granted | Refused
   #end: Promise<NodeEnd> | undefined
+  #confined = false
+  /** Why the attempt was ended for what a process of it did; stands for ever. */
+  #stopped: Denial | undefined
 
   constructor(house: House, run: RunOfNode, base: Granted | Refused) {
     this.#house = house
@@ -132,7 +138,8 @@ export class NodeAdmission {
 
   /**
    * A confinement for a process that `tool` starts: what manifest and policy both give this node, and nothing else. It is
-   * killed when the attempt ends, the run halts, or the policy is replaced.
+   * killed and closed when the attempt ends, the run halts, or the policy is replaced. What happens in it is recorded; a
+   * process that reaches for privilege ends the node (`privilege_escalation`).
    *
    * @throws DeniedError when the node may not call the tool any more, or never might; AgentPortError
    *   ERR_ENFORCEMENT_UNAVAILABLE when the enforcer cannot enforce what is required, which without one is always.
@@ -141,11 +148,18 @@ export class NodeAdmission {
     const subject = { node: this.node, ...(isName(tool) ? { tool } : {}) }
     const standing = this.#standing(subject)
     if (standing !== undefined) throw new DeniedError(standing)
-    const confinement = await openConfinement(this.#house, this.#run.id, this.#granted(subject), tool, requirements)
+    const owner: ConfinementOwner = {
+      run: this.#run.id,
+      granted: this.#granted(subject),
+      end: (denial) => this.#stop(denial),
+      hold: (closed) => this.#run.hold(closed),
+    }
+    this.#confined = true
+    const confinement = await openConfinement(this.#house, owner, tool, requirements)
     // While it was being opened the run may have halted: a box that nobody will close must not be handed out.
     const still = this.#standing(subject)
     if (still === undefined) return confinement
-    await confinement.close()
+    await confinement.close().catch(() => undefined)
     throw new DeniedError(still)
   }
 
@@ -154,6 +168,11 @@ export class NodeAdmission {
    * (expired, quarantined, judged by a policy that was replaced) does not succeed: it ends as denied.
    */
   complete(_output?: unknown): Promise<NodeEnd> {
+    // What an enforcer has told by now must have been read: the work of a process that was caught does not count.
+    return this.#confined ? nextTurn().then(() => this.#complete()) : this.#complete()
+  }
+
+  #complete(): Promise<NodeEnd> {
     const standing = this.#end === undefined ? this.#standing({ node: this.node }) : undefined
     if (standing === undefined) return this.#finish('succeeded', {})
     return this.#finish('denied', { code: standing.code, detail: standing.detail }).then((end) => ({
@@ -197,6 +216,12 @@ export class NodeAdmission {
     return this.#end
   }
 
+  /** Ends the attempt as a forbidden call does, but for what a process did. The first reason stands. */
+  #stop(denial: Denial): void {
+    this.#stopped ??= denial
+    this.fail(denial).catch(() => undefined)
+  }
+
   #granted(subject: DenialSubject): Granted {
     const base = this.#base
     if (!('denial' in base)) return base
@@ -206,6 +231,7 @@ export class NodeAdmission {
   /** Whether this attempt may still act: the cheap checks, made before, after waiting, and when a result comes. */
   #standing(subject: DenialSubject): Denial | undefined {
     const base = this.#base
+    if (this.#stopped !== undefined) return withSubject(this.#stopped, subject)
     const ended = this.#run.ended(subject)
     if (ended !== undefined) return ended
     if ('denial' in base) return notAdmitted(base, subject)

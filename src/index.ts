@@ -52,6 +52,7 @@ export type {
   Confinement,
   Enforcer,
   EnforcerEvent,
+  EnforcerFact,
   ExitStatus,
   KillReport,
 } from './enforcer/enforcer.ts'

@@ -14,7 +14,10 @@ import type { HaltRequest } from './halt/cause.ts'
 import type { HaltReport, RunSummary } from './halt/report.ts'
 import type { Admission, HaltScope, Settled } from './halt/scope.ts'
 import type { NodeOutcome } from './halt/state.ts'
-import { type House, record } from './house.ts'
+import { type House, RECORD_TIMEOUT_MS, record } from './house.ts'
+
+// A kill has to prove itself and then to be written down.
+const CONFINEMENTS_TIMEOUT_MS = 3 * RECORD_TIMEOUT_MS
 
 /** One traversal of a graph. Made by {@link AgentPort.openRun}. */
 export class Run implements RunOfNode {
@@ -24,6 +27,7 @@ export class Run implements RunOfNode {
   readonly #onClose: () => void
   readonly #repeats = new RepeatCounter()
   readonly #admissions = new Set<NodeAdmission>()
+  readonly #confinements = new Set<Promise<void>>()
   #calls = 0
   #haltRecord: Promise<void> | undefined
   #summary: Promise<RunSummary> | undefined
@@ -175,6 +179,12 @@ export class Run implements RunOfNode {
     })
   }
 
+  /** @internal The run is not over before this is. It never rejects. */
+  hold(closed: Promise<void>): void {
+    this.#confinements.add(closed)
+    void closed.then(() => this.#confinements.delete(closed))
+  }
+
   /** @internal Ends a node attempt and records what follows from it. */
   async settle(
     admission: NodeAdmission,
@@ -270,6 +280,8 @@ export class Run implements RunOfNode {
     this.#admissions.clear()
     this.#house.verifier.revoke(this.id)
     await this.recordHalt()
+    // Their attempts have ended, so they are closing; the log must not be closed before it says how that went.
+    await new Deadline(this.#house.clock, CONFINEMENTS_TIMEOUT_MS).race(Promise.all(this.#confinements))
     await record(this.#house, { type: 'run.closed', run: this.id, state: summary.state })
     this.#onClose()
     return summary

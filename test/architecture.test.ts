@@ -100,6 +100,7 @@ describe('the rooms', () => {
       'judge.ts',
       'run.ts',
       'skills.ts',
+      'watch.ts',
     ]
     expect(files.filter((file) => room(file) === '').sort()).toEqual([...facade, 'index.ts'].sort())
     const inner = (file: string) => ['core', ...PURE].includes(room(file))

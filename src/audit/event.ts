@@ -45,6 +45,16 @@ const REFUSED_CALL = [
   'spanId',
 ] as const satisfies readonly AuditFieldName[]
 
+/** What every record about an open confinement has. */
+const IN_CONFINEMENT = [
+  'run',
+  'node',
+  'attempt',
+  'tool',
+  'enforcement',
+  'confinement',
+] as const satisfies readonly AuditFieldName[]
+
 /** Every record type: what it says, the fields it must have, the fields it may have. */
 export const AUDIT_EVENTS = {
   'log.opened': { meaning: 'A writer began a session on this log.', needs: ['origin', 'format'], may: ['resumedFrom'] },
@@ -225,6 +235,31 @@ export const AUDIT_EVENTS = {
     meaning: 'The intent to start processes in a confinement, written before it is opened.',
     needs: ['run', 'node', 'attempt', 'tool', 'enforcement', 'profile'],
     may: ['skill', 'policy', 'detail'],
+  },
+  'process.opened': {
+    meaning: 'A confinement was opened; this is what does not hold in it.',
+    needs: [...IN_CONFINEMENT, 'profile', 'unenforced'],
+    may: ['skill', 'detail'],
+  },
+  'process.started': {
+    meaning: 'A program was started in a confinement.',
+    needs: [...IN_CONFINEMENT, 'pid', 'program'],
+    may: ['skill', 'detail'],
+  },
+  'process.exited': {
+    meaning: 'A process of a confinement ended.',
+    needs: [...IN_CONFINEMENT, 'pid'],
+    may: ['skill', 'exitCode', 'signal', 'detail'],
+  },
+  'process.denied': {
+    meaning: 'A process was denied something, for the first time in this confinement.',
+    needs: [...IN_CONFINEMENT, 'feature', 'subject', 'evidence'],
+    may: ['skill', 'pid', 'rules', 'code', 'detail'],
+  },
+  'process.ended': {
+    meaning: 'A confinement was closed; this is what happened in it, counted.',
+    needs: [...IN_CONFINEMENT, 'processes', 'denials', 'denied', 'lost', 'killed'],
+    may: ['skill', 'detail'],
   },
   'run.halted': {
     meaning: 'A run was stopped.',

@@ -8,10 +8,11 @@ import { check } from './check.ts'
 import { type Command, type Output, UsageError } from './command.ts'
 import { doctor } from './doctor.ts'
 import { run as confine } from './run.ts'
+import { learn } from './learn.ts'
 import { digest, keygen, sign } from './skills.ts'
 import { VERSION } from './version.ts'
 
-const COMMANDS: readonly Command[] = [check, audit, keygen, sign, digest, confine, doctor, build]
+const COMMANDS: readonly Command[] = [check, audit, keygen, sign, digest, confine, learn, doctor, build]
 
 /** Runs the command line `args` (without node and script); resolves with the exit code. */
 export async function run(args: readonly string[], output: Output): Promise<number> {

@@ -170,6 +170,11 @@ export const DENIALS = {
     recoverable: 'never',
     model: 'This program cannot be run safely on this machine.',
   },
+  privilege_escalation: {
+    layer: 'enforcer',
+    recoverable: 'never',
+    model: 'A program of this step reached for rights that it was not given. This step has been stopped.',
+  },
   deadline_exceeded: {
     layer: 'gateway',
     recoverable: 'after_wait',

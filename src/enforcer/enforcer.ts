@@ -45,7 +45,10 @@ export interface Confinement {
   readonly report: EnforcementReport
   /** One consumer. Ends when the confinement is closed. Bounded: what did not fit is an event of its own. */
   readonly events: AsyncIterable<EnforcerEvent>
-  /** Rejects with ERR_COMMAND_INVALID, ERR_SPAWN_FAILED, or ERR_STATE_INVALID after a kill or close. */
+  /**
+   * Rejects with ERR_COMMAND_INVALID, ERR_SPAWN_FAILED, or ERR_STATE_INVALID after a kill or close. A confinement whose
+   * profile is ephemeral may refuse a second command in the same way.
+   */
   spawn(command: Command): Promise<ConfinedProcess>
   /** Ends every process in the confinement, and all later ones before they start. Never rejects. */
   kill(): Promise<KillReport>

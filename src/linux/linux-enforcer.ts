@@ -38,7 +38,8 @@ export interface OpenLinuxOptions extends OpenConfinementOptions {
   readonly inherit?: boolean
 }
 
-const NO_PROFILE = compileProfile(
+/** Nothing but limits of every kind: what a probe is asked about is the most that can be asked for. */
+const PROBED = compileProfile(
   {
     readablePaths: [],
     writablePaths: [],
@@ -48,6 +49,7 @@ const NO_PROFILE = compileProfile(
     allowedEnv: [],
     forbiddenSyscalls: [],
     executionMode: 'shared',
+    limits: { wallMs: 1_000, memoryBytes: 64 << 20, processes: 16 },
   },
   { permits: [], forbids: [] },
 ).profile
@@ -92,14 +94,15 @@ export class LinuxEnforcer implements Enforcer {
 
   async probe(): Promise<Capabilities> {
     const host = await this.host()
-    const report = this.#report(NO_PROFILE, host)
+    const report = this.#report(PROBED, host)
     const features = Object.fromEntries(
       FEATURES.map((feature) => [feature, Object.freeze(capabilityOf(report.features[feature], host))]),
     ) as Record<Feature, Capability>
     return Object.freeze({ enforcer: ENFORCER, features: Object.freeze(features) })
   }
 
-  async open(profile: Profile, options: OpenLinuxOptions = {}): Promise<LinuxConfinement> {
+  async open(given: Profile, options: OpenLinuxOptions = {}): Promise<LinuxConfinement> {
+    const profile = copyOf(given)
     const host = await this.host()
     const report = this.#report(profile, host)
     assertRequirements(report, options.requirements)
@@ -114,7 +117,8 @@ export class LinuxEnforcer implements Enforcer {
    * Makes `count` confinements for `profile` in advance, which the next {@link open}s of the same profile take. What one
    * holds is its own; it has run nothing. Rejects as `open` does. {@link close} ends those that nobody took.
    */
-  async prewarm(profile: Profile, count: number): Promise<void> {
+  async prewarm(given: Profile, count: number): Promise<void> {
+    const profile = copyOf(given)
     const host = await this.host()
     const report = this.#report(profile, host)
     assertRequirements(report, {})
@@ -180,6 +184,34 @@ export class LinuxEnforcer implements Enforcer {
     ) as Record<Feature, FeatureReport>
     return Object.freeze({ ...report, features: Object.freeze(features) })
   }
+}
+
+/** As it is now: what is judged must not change while we wait for anything. */
+function copyOf(given: Profile): Profile {
+  // Each part is read once: an object may answer differently the second time.
+  const profile = { ...given }
+  const entries = <T>(list: readonly { readonly value: T; readonly rule: string }[]) =>
+    Object.freeze(list.map((entry) => Object.freeze({ ...entry })))
+  const denied = { ...profile.denied }
+  return Object.freeze({
+    ...profile,
+    read: entries(profile.read),
+    write: entries(profile.write),
+    execute: entries(profile.execute),
+    binaries: entries(profile.binaries),
+    libraries: entries(profile.libraries),
+    rights: entries(profile.rights),
+    forbiddenSyscalls: entries(profile.forbiddenSyscalls),
+    egress: entries(profile.egress),
+    env: entries(profile.env),
+    denied: Object.freeze({
+      read: entries(denied.read),
+      write: entries(denied.write),
+      execute: entries(denied.execute),
+      egress: entries(denied.egress),
+    }),
+    limits: Object.freeze({ ...profile.limits }),
+  })
 }
 
 function unproven(left: readonly string[], host: HostProbe): FeatureReport {

@@ -120,13 +120,18 @@ async function assemble(options: OpenBoxOptions, holdings: Holding[]): Promise<L
 /** For limits over all processes, for programs, and where nothing else ends what a process left behind. */
 function needCgroups({ profile, host, kind, direct, countSyscalls }: OpenBoxOptions): boolean {
   const { processes, memoryBytes } = profile.limits
-  const limits = (processes !== undefined && host.cgroup.processes) || (memoryBytes !== undefined && host.cgroup.memory)
+  // RLIMIT_NPROC does not bind uid 0, so a box that runs as root has no other bound on its number of processes.
+  const counted = host.cgroup.processes && (processes !== undefined || host.facts.uid === 0)
+  const limits = counted || (memoryBytes !== undefined && host.cgroup.memory)
   return limits || direct || countSyscalls || (kind === 'flat' && host.cgroup.kill)
 }
 
+/** The launcher and the first process of the box, which count like any other. */
+const OWN_PROCESSES = 2
+
 function takeCgroups({ profile, host, direct, countSyscalls }: OpenBoxOptions, holdings: Holding[]): Cgroups {
   const { memoryBytes } = profile.limits
-  const processes = profile.limits.processes ?? DEFAULT_PROCESSES
+  const processes = (profile.limits.processes ?? DEFAULT_PROCESSES) + OWN_PROCESSES
   const opened = openCgroups({
     ...(host.cgroup.processes ? { processes } : {}),
     ...(memoryBytes === undefined || !host.cgroup.memory ? {} : { memoryBytes }),

@@ -2,22 +2,9 @@
 
 import { describe, expect, test } from 'vitest'
 
-import type { Confinement, Enforcer, Profile } from '../../src/index.ts'
+import type { Confinement, Enforcer } from '../../src/index.ts'
 import { unsafeNullEnforcer } from '../../src/testing/index.ts'
-import { bundleOf, GRAPH, MANIFEST, openNode, POLICY, pin } from './fixture.ts'
-
-function recorder(): { enforcer: Enforcer; opened: { profile: Profile; signal: AbortSignal | undefined }[] } {
-  const opened: { profile: Profile; signal: AbortSignal | undefined }[] = []
-  const enforcer: Enforcer = {
-    name: 'recorder',
-    probe: () => Promise.reject(new Error('not asked')),
-    open: (profile, options) => {
-      opened.push({ profile, signal: options?.signal })
-      return Promise.resolve({} as Confinement)
-    },
-  }
-  return { enforcer, opened }
-}
+import { bundleOf, GRAPH, MANIFEST, openNode, POLICY, pin, reportOf, ScriptedBox, scriptedEnforcer } from './fixture.ts'
 
 describe('confine', () => {
   test('without an enforcer every confinement is refused, and the record says which enforcer was there', async () => {
@@ -34,7 +21,7 @@ describe('confine', () => {
   })
 
   test('the profile is manifest ∩ policy for this tool, with holes where the policy forbids or asks', async () => {
-    const { enforcer, opened } = recorder()
+    const { enforcer, boxes: opened } = scriptedEnforcer()
     const { run, node } = await openNode({ enforcer })
     await node.confine('read_file')
     await node.confine('http_get')
@@ -49,7 +36,7 @@ describe('confine', () => {
   })
 
   test('what only a process can have, and what narrows it, arrives from both sides', async () => {
-    const { enforcer, opened } = recorder()
+    const { enforcer, boxes: opened } = scriptedEnforcer()
     const manifest = `${MANIFEST}executable_paths: [/opt/bin/**]
 allowed_libraries: [/usr/lib/**, /opt/lib/**]
 process_rights: [listen, executable_memory]
@@ -97,7 +84,7 @@ limits: { wall_ms: 1000, memory_mb: 512 }
   })
 
   test('it is written down before it is opened, and not opened when it cannot be', async () => {
-    const { enforcer, opened } = recorder()
+    const { enforcer, boxes: opened } = scriptedEnforcer()
     let broken = false
     const lines: string[] = []
     const append = (line: string): void => {
@@ -106,10 +93,9 @@ limits: { wall_ms: 1000, memory_mb: 512 }
     }
     const { node } = await openNode({ enforcer, audit: { append } })
     await node.confine('read_file')
-    expect(JSON.parse(lines.at(-1) ?? '')).toMatchObject({
-      type: 'process.confined',
+    expect(lines.map((line) => JSON.parse(line)).find(({ type }) => type === 'process.confined')).toMatchObject({
       tool: 'read_file',
-      enforcement: 'recorder',
+      enforcement: 'scripted',
       profile: opened[0]?.profile.digest,
     })
     broken = true
@@ -118,7 +104,7 @@ limits: { wall_ms: 1000, memory_mb: 512 }
   })
 
   test('a tool the manifest does not declare gets none, whatever graph and policy say', async () => {
-    const { enforcer, opened } = recorder()
+    const { enforcer, boxes: opened } = scriptedEnforcer()
     const policy = { file: 'p.yaml', text: POLICY.replace('tools: [read_file]', 'tools: ["*"]') }
     const graph = { nodes: { ...GRAPH.nodes, fetch: { skill: 'web', toolScope: ['shell'] } } }
     const { node } = await openNode({ enforcer, policy }, graph)
@@ -127,24 +113,27 @@ limits: { wall_ms: 1000, memory_mb: 512 }
   })
 
   test('a box that was being opened when the run halted is closed and not handed out', async () => {
-    let closed = 0
     let finish: ((box: Confinement) => void) | undefined
+    let box: ScriptedBox | undefined
     const enforcer: Enforcer = {
       name: 'slow',
       probe: () => Promise.reject(new Error('not asked')),
-      open: () => new Promise((resolve) => (finish = resolve)),
+      open: (profile, options) => {
+        box = new ScriptedBox(profile, options?.signal, reportOf())
+        return new Promise((resolve) => (finish = resolve))
+      },
     }
     const { run, node } = await openNode({ enforcer })
     const pending = node.confine('read_file')
     await new Promise((resolve) => setTimeout(resolve, 5))
     await run.halt({ reason: 'stop' })
-    finish?.({ close: async () => void closed++ } as unknown as Confinement)
+    if (box !== undefined) finish?.(box)
     await expect(pending).rejects.toMatchObject({ denial: { code: 'run_halted' } })
-    expect(closed).toBe(1)
+    expect(box).toMatchObject({ kills: 1, closes: 1 })
   })
 
   test('a permit that depends on arguments grants a process nothing', async () => {
-    const { enforcer, opened } = recorder()
+    const { enforcer, boxes: opened } = scriptedEnforcer()
     const policy = {
       file: 'p.yaml',
       text: POLICY.replace(
@@ -158,7 +147,7 @@ limits: { wall_ms: 1000, memory_mb: 512 }
   })
 
   test('not for a tool out of scope, a node that ended, or a run that halted', async () => {
-    const { enforcer, opened } = recorder()
+    const { enforcer, boxes: opened } = scriptedEnforcer()
     const { run, node } = await openNode(
       { enforcer },
       { nodes: { ...GRAPH.nodes, fetch: { skill: 'web', toolScope: ['ping'] } } },

@@ -5,10 +5,19 @@ import { examineBundle } from '../../src/attestation/examine.ts'
 import {
   AgentPort,
   type AgentPortOptions,
+  type Confinement,
+  type EnforcementReport,
+  type Enforcer,
+  type EnforcerFact,
+  EventQueue,
+  FEATURES,
+  type KillReport,
   type MemorySink,
   memorySink,
   type NodeAdmission,
+  type Profile,
   type Run,
+  systemClock,
 } from '../../src/index.ts'
 
 export const MANIFEST = `
@@ -121,4 +130,81 @@ export async function openNode(
 /** Types of the records written so far, in order. */
 export function recordTypes(audit: MemorySink): readonly string[] {
   return audit.lines.map((line) => (JSON.parse(line) as { type: string }).type)
+}
+
+/** A box with no process in it: what is told of it, the test says. */
+export class ScriptedBox implements Confinement {
+  readonly profile: Profile
+  readonly signal: AbortSignal | undefined
+  readonly report: EnforcementReport
+  readonly queue = new EventQueue(systemClock)
+  kills = 0
+  closes = 0
+  #pid = 100
+
+  constructor(profile: Profile, signal: AbortSignal | undefined, report: EnforcementReport) {
+    this.profile = profile
+    this.signal = signal
+    this.report = report
+  }
+
+  get events(): Confinement['events'] {
+    return this.queue
+  }
+
+  tell(...facts: readonly EnforcerFact[]): void {
+    for (const fact of facts) this.queue.push(fact)
+  }
+
+  /** A program that ends at once, having done what `facts` say. */
+  facts: readonly EnforcerFact[] = []
+
+  spawn: Confinement['spawn'] = async ({ file }) => {
+    this.#pid += 1
+    const pid = this.#pid
+    this.tell({ type: 'started', pid, file }, ...this.facts, { type: 'exited', pid, code: 0 })
+    return {
+      pid,
+      stdout: new ReadableStream(),
+      stderr: new ReadableStream(),
+      exited: Promise.resolve({ code: 0 }),
+    }
+  }
+
+  kill(): Promise<KillReport> {
+    this.kills += 1
+    return Promise.resolve({ enforcement: 'kernel', outcome: 'clean', mechanism: 'script', unreaped: [] })
+  }
+
+  async close(): Promise<void> {
+    this.closes += 1
+    this.queue.end()
+  }
+}
+
+/** What a box reports that enforces everything, but for `features`. */
+export function reportOf(features: Partial<EnforcementReport['features']> = {}): EnforcementReport {
+  const all = Object.fromEntries(
+    FEATURES.map((feature) => [feature, { status: 'enforced', mechanism: 'script', visibility: 'reported' }]),
+  )
+  return {
+    enforcer: 'scripted',
+    enforcement: 'kernel',
+    confined: true,
+    features: { ...all, ...features } as EnforcementReport['features'],
+  }
+}
+
+export function scriptedEnforcer(report: EnforcementReport = reportOf()): { enforcer: Enforcer; boxes: ScriptedBox[] } {
+  const boxes: ScriptedBox[] = []
+  const enforcer: Enforcer = {
+    name: 'scripted',
+    probe: () => Promise.reject(new Error('not asked')),
+    open: (profile, options) => {
+      const box = new ScriptedBox(profile, options?.signal, report)
+      boxes.push(box)
+      return Promise.resolve(box)
+    },
+  }
+  return { enforcer, boxes }
 }

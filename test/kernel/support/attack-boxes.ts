@@ -47,10 +47,12 @@ function forbids(host: AttackHost, { holes, absentHole }: AttackGrants): readonl
   return rules
 }
 
-/** A box for each attack. */
+/** A box for each attack. `AGENTPORT_ATTACKS_KIND=flat` does without namespaces where they could be had. */
 export async function enforcedRunner(): Promise<ConfinedRunner> {
-  const enforcer = await LinuxEnforcer.open()
+  const flat = process.env['AGENTPORT_ATTACKS_KIND'] === 'flat'
+  const enforcer = await LinuxEnforcer.open(flat ? { kind: 'flat' } : {})
   return {
+    flat,
     async open(host, grants) {
       const confinement = await enforcer.open(profileFor(host, grants), { requirements: REQUIREMENTS })
       const events: EnforcerEvent[] = []

@@ -25,6 +25,8 @@ export interface ConfinedBox {
 }
 
 export interface ConfinedRunner {
+  /** Whether boxes are made without namespaces, where holes in what was granted cannot be made. */
+  readonly flat?: boolean
   open(host: AttackHost, grants: AttackGrants): Promise<ConfinedBox>
 }
 
@@ -111,6 +113,7 @@ export async function control(attack: Attack, arsenal: Arsenal): Promise<Control
 export interface ConfinedRecord {
   /** `opening`, `spawning`: refused before the attack could start. */
   readonly stage: 'opening' | 'spawning' | 'ran'
+  readonly flat: boolean
   readonly result: AttackResult
   readonly effect: boolean
   /** Paths outside of what may be written that are different now. */
@@ -148,6 +151,7 @@ export async function confined(attack: Attack, arsenal: Arsenal, runner: Confine
     const changes = await host.changes()
     return {
       stage,
+      flat: runner.flat === true,
       result,
       effect,
       changes,
@@ -162,14 +166,15 @@ export async function confined(attack: Attack, arsenal: Arsenal, runner: Confine
 
 /** Everything that speaks against the box. Empty means contained. */
 export function faults(attack: Attack, record: ConfinedRecord): readonly string[] {
-  const { stage, result, effect, changes, events, report, milliseconds } = record
+  const { stage, flat, result, effect, changes, events, report, milliseconds } = record
   const said = `${lastLine(result)}${result.signal === undefined ? '' : ` [${result.signal}]`}`
   const found: string[] = []
   if (effect) found.push(`the host shows that it succeeded: ${said}`)
   if (changes.length > 0) found.push(`changed on the host: ${changes.join(', ')}`)
   if (milliseconds > ATTACK_DEADLINE_MS) found.push(`took ${Math.round(milliseconds)} ms`)
   if (stage !== 'ran') {
-    const allowed = attack.mayBeRefused === (stage === 'opening' ? 'profile' : 'command')
+    const holes = stage === 'opening' && flat && attack.grants?.holes === true
+    const allowed = holes || attack.mayBeRefused === (stage === 'opening' ? 'profile' : 'command')
     return allowed ? found : [...found, `refused while ${stage}: ${result.stderr}`]
   }
   const evidence = attack.evidence ?? /^trying/m

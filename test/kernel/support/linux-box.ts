@@ -1,7 +1,7 @@
 // Boxes for tests of the kernel, opened with every feature required, and closed after the test whatever it did.
 
 import { realpathSync } from 'node:fs'
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach } from 'vitest'

@@ -13,7 +13,7 @@ export function processesWith(marker: string): readonly number[] {
 
 /** Children of this process, living or waiting to be collected. */
 export function childrenOf(pid: number): readonly number[] {
-  return readdirSync(`/proc/${pid}/task`).flatMap((task) =>
+  return tasksOf(pid).flatMap((task) =>
     readOr(`/proc/${pid}/task/${task}/children`)
       .split(' ')
       .filter((text) => text !== '')
@@ -45,6 +45,15 @@ export function mountTargets(): readonly string[] {
     .split('\n')
     .map((line) => line.split(' ')[4] ?? '')
     .sort()
+}
+
+/** Empty when it is gone. */
+function tasksOf(pid: number): readonly string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`)
+  } catch {
+    return []
+  }
 }
 
 function readOr(path: string): string {

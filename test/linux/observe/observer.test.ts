@@ -3,6 +3,7 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {
+  chmodSync,
   closeSync,
   existsSync,
   mkdirSync,
@@ -130,18 +131,37 @@ describe.skipIf(built === undefined)('what is seen', () => {
       `open(my $f, '<', '${truth}'); syscall(${execveat}, fileno($f), my $e = '', 0, 0, 0x1000)`,
     ])
     expect(byDescriptor.observation.programs.map(({ path }) => path)).toContain(truth)
-    const script = `my $n = 'x'; my $d = syscall(${memfd}, $n, 0); open(my $m, '>&=', $d); open(my $f, '<', '${truth}'); local $/; print $m <$f>; $m->flush; exec {"/proc/self/fd/$d"} 'x'`
+    const script = `my $n = 'x'; my $d = syscall(${memfd}, $n, 0); open(my $m, '>&=', $d); open(my $f, '<', '${truth}'); local $/; my $x = <$f>; print {$m} $x; $m->flush; exec {"/proc/self/fd/$d"} 'x'`
     const outOfMemory = await run(perl ?? '', ['-MIO::Handle', '-e', script])
     expect(outOfMemory.observation.rights).toEqual(['executable_memory'])
     expect(outOfMemory.observation.refused).toEqual([{ name: 'memfd_create', count: 1 }])
     expect(outOfMemory.observation.exit).toEqual({ code: 0 })
   })
 
-  test.skipIf(process.geteuid?.() !== 0)('the program cannot write the record itself', async () => {
-    const script = `for f in /proc/$PPID/fd/*; do echo x >>$f && echo wrote; done; exit 0`
-    const command = ['--reuid', '1001', '--regid', '1001', '--clear-groups', observer, '3', '/bin/sh', '-c', script]
-    const result = spawnSync('setpriv', command, { stdio: ['ignore', 'pipe', 'ignore', 'pipe'], encoding: 'utf8' })
-    expect([result.status, result.stdout]).toEqual([0, ''])
+  test.skipIf(process.geteuid?.() !== 0)('the program cannot write the record itself', () => {
+    // As an ordinary user: root may do anything. The record goes to a file, which its descriptor would lead to.
+    const record = join(directory, 'record')
+    const script = 'for f in /proc/$PPID/fd/*; do echo forged >>$f; done; exit 0'
+    const asUser = (args: readonly string[]): void => {
+      writeFileSync(record, '')
+      chmodSync(record, 0o666)
+      chmodSync(directory, 0o755)
+      const fd = openSync(record, 'w')
+      const command = ['--reuid', '1001', '--regid', '1001', '--clear-groups', ...args]
+      const { status } = spawnSync('setpriv', command, { stdio: ['ignore', 'ignore', 'ignore', fd] })
+      closeSync(fd)
+      expect(status).toBe(0)
+    }
+    asUser(['/bin/sh', '-c', `/bin/sh -c '${script}'; true`])
+    expect(readFileSync(record, 'latin1')).toContain('forged')
+    const open = built?.path ?? ''
+    chmodSync(join(open, '..'), 0o755)
+    asUser([open, '3', '/bin/sh', '-c', script])
+    expect(readFileSync(record, 'latin1')).toMatch(/^APOBSRV1/)
+    expect(readFileSync(record, 'latin1')).not.toContain('forged\n')
+    const reader = new RecordReader()
+    reader.push(readFileSync(record))
+    expect([reader.sound, reader.ended]).toEqual([true, true])
   })
 
   test('a name without a manifest form is counted', async () => {
