@@ -50,8 +50,15 @@ void set_limits(const struct box *box)
 			fail("limit", NO_SUBJECT);
 		}
 		uint64_t value = wire_u64_at(record.body.at + 8);
-		struct rlimit limit = { value == UINT64_MAX ? RLIM_INFINITY : value, value == UINT64_MAX ? RLIM_INFINITY : value };
-		if (setrlimit((int)wire_u32_at(record.body.at), &limit) != 0)
+		int resource = (int)wire_u32_at(record.body.at);
+		struct rlimit limit;
+		if (getrlimit(resource, &limit) != 0)
+			fail("limit", NO_SUBJECT);
+		/* A limit that is lower already stays, and could not be raised. */
+		if (value != UINT64_MAX && (limit.rlim_max == RLIM_INFINITY || value < limit.rlim_max))
+			limit.rlim_max = value;
+		limit.rlim_cur = limit.rlim_max;
+		if (setrlimit(resource, &limit) != 0)
 			fail("limit", NO_SUBJECT);
 	}
 }

@@ -207,6 +207,15 @@ static void end_descendants(void)
 static void report_counters(const struct bpf_loaded *bpf)
 {
 	enum { VALUES = 100 };
+	uint64_t lost;
+	if (bpf->links > 0 && bpf_read_lost(bpf, &lost) == 0) {
+		struct message message;
+		uint8_t body[16] = { 0xff, 0xff, 0xff, 0xff };
+		memcpy(body + 8, &lost, sizeof lost);
+		wire_begin(&message, FRAME_COUNTERS);
+		wire_bytes(&message, TAG_COUNTER, body, sizeof body);
+		(void)wire_send(CONTROL_FD, &message, 1);
+	}
 	for (int map = 0; map < bpf->maps; map++) {
 		size_t entries = bpf->map[map].max_entries;
 		uint64_t *values = bpf->map[map].value_size == 8 ? calloc(entries, 8) : NULL;

@@ -265,6 +265,30 @@ static void put_devices(const int *devices)
 		fail("devpts", NO_SUBJECT);
 }
 
+/* Keys of the user on the host, by their descriptions: there is no namespace for them. Older kernels have no such files. */
+static const char *const OF_THE_HOST[] = { "/proc/keys", "/proc/key-users" };
+
+static void put_mask(char *target)
+{
+	mode_t type;
+	uint64_t set = ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC | ATTR_RDONLY;
+	put_tree(copy_tree(STAGE "/.mask", set, 0, &type), target, S_IFREG);
+}
+
+static void put_proc(void)
+{
+	/* Read-only: a write to /proc/self/mem patches code that is mapped read-only, and uid 0 owns /proc/sys. */
+	if ((mkdir("proc", 0555) != 0 && errno != EEXIST)
+	    || mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, NULL) != 0)
+		fail("proc", NO_SUBJECT);
+	for (size_t index = 0; index < sizeof OF_THE_HOST / sizeof *OF_THE_HOST; index++) {
+		char path[32];
+		snprintf(path, sizeof path, "%s", OF_THE_HOST[index]);
+		if (access(path + 1, F_OK) == 0)
+			put_mask(path);
+	}
+}
+
 static size_t count_mounts(struct bytes rest)
 {
 	struct record record;
@@ -320,19 +344,14 @@ static void put_item(struct item *item, const int *devices)
 	case MOUNT_FILE:
 		put_file(target, item->rest, 0444);
 		break;
-	case MOUNT_MASK: {
-		mode_t type;
-		put_tree(copy_tree(STAGE "/.mask", ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC | ATTR_RDONLY, 0, &type), target, S_IFREG);
+	case MOUNT_MASK:
+		put_mask(target);
 		break;
-	}
 	case MOUNT_DEV:
 		put_devices(devices);
 		break;
 	case MOUNT_PROC:
-		/* Read-only: a write to /proc/self/mem patches code that is mapped read-only, and uid 0 owns /proc/sys. */
-		if ((mkdir("proc", 0555) != 0 && errno != EEXIST)
-		    || mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, NULL) != 0)
-			fail("proc", NO_SUBJECT);
+		put_proc();
 		break;
 	default:
 		errno = EINVAL;

@@ -29,7 +29,7 @@ enum frame_type {
 	FRAME_DENIED = 21,   /* CALL: u32 pid, u32 architecture, u32 number, u32 zero, u64 × 6 arguments */
 	FRAME_LOST = 22,     /* COUNT of FRAME_DENIED that nobody had room for */
 	FRAME_EXPIRED = 23,  /* the time of the box is over */
-	FRAME_COUNTERS = 24, /* COUNTER: u32 map, u32 index of the first, then u64 values */
+	FRAME_COUNTERS = 24, /* COUNTER: u32 map, u32 index of the first, then u64 values; map ~0: what programs missed */
 };
 
 enum record_tag {

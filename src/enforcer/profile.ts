@@ -5,7 +5,6 @@
 import { canonicalJson } from '../core/canonical.ts'
 import { sha256Hex } from '../core/crypto.ts'
 import { type HostPattern, hostPatternContains } from '../core/host-pattern.ts'
-import { pathPatternsMayMeet } from '../core/path-overlap.ts'
 import { type PathPattern, pathMatches, pathPatternContains } from '../core/path-pattern.ts'
 import { lowerLimits, NO_LIMITS, type ProcessLimits } from '../core/process-limits.ts'
 import type { ProcessRight } from '../core/process-right.ts'
@@ -107,7 +106,7 @@ export interface CompiledProfile {
 
 /**
  * manifest ∩ policy. An entry is kept only when one permit contains all of it, and dropped when one forbid does; a forbid
- * that may meet a kept entry becomes a hole. Throws `TypeError` for a limit that is not a positive whole number.
+ * that contains none becomes a hole. Throws `TypeError` for a limit that is not a positive whole number.
  */
 export function compileProfile(need: ProfileNeed, grant: ProfileGrant): CompiledProfile {
   const excess: ProfileExcess[] = []
@@ -192,14 +191,13 @@ function keep<G, T>(
   return unique(kept, text)
 }
 
+// Also those that meet nothing that was kept as it is written: the same file may have another name on the host, and only an
+// enforcer knows where links lead.
 function holes(
   forbids: readonly ProfileEntry<PathPattern>[],
   kept: readonly ProfileEntry<PathPattern>[],
 ): readonly ProfileEntry<PathPattern>[] {
-  return unique(
-    forbids.filter((forbid) => kept.some((entry) => pathPatternsMayMeet(forbid.value, entry.value))),
-    textOf,
-  )
+  return kept.length === 0 ? Object.freeze([]) : unique(forbids, textOf)
 }
 
 function unique<T>(entries: readonly ProfileEntry<T>[], text: (value: T) => string): readonly ProfileEntry<T>[] {

@@ -17,6 +17,7 @@ import type { EventQueue } from '../enforcer/event-queue.ts'
 import type { Profile } from '../enforcer/profile.ts'
 import type { EnforcementReport } from '../enforcer/report.ts'
 import { exitStatus } from './exit-status.ts'
+import type { ConfinementFacts } from './fingerprint.ts'
 import type { LaunchedCommand, Launcher } from './launcher.ts'
 import type { StdioMode } from './wire.ts'
 
@@ -36,6 +37,10 @@ export interface ConfinementParts {
   readonly profile: Profile
   readonly report: EnforcementReport
   readonly queue: EventQueue
+  /** Puts a fact where everyone who is to know of it reads. */
+  readonly tell: (fact: EnforcerFact) => void
+  /** What the plan made of the profile that its text does not say. */
+  readonly notes: readonly string[]
   /** How the end of every process is known, e.g. `process namespace`. */
   readonly killedBy: string
   /** Whether the end of the launcher proves the end of every process. */
@@ -46,6 +51,7 @@ export interface ConfinementParts {
   readonly holdings: readonly Holding[]
   /** Counts by number, once the box has ended and when counting was asked for. */
   readonly syscalls?: () => ReadonlyMap<number, bigint> | undefined
+  readonly facts?: () => ConfinementFacts
 }
 
 export class LinuxConfinement implements Confinement {
@@ -75,6 +81,19 @@ export class LinuxConfinement implements Confinement {
   /** How often each system call was made, by its number. `undefined` while it runs, or when nothing was counted. */
   get syscalls(): ReadonlyMap<number, bigint> | undefined {
     return this.#parts.syscalls?.()
+  }
+
+  /**
+   * What happened until now, for `fingerprintConfinement`. `undefined` unless the enforcer was opened with `fingerprint`;
+   * complete when the confinement is closed.
+   */
+  get facts(): ConfinementFacts | undefined {
+    return this.#parts.facts?.()
+  }
+
+  /** What the box makes of the profile that its text does not say, for people. */
+  get notes(): readonly string[] {
+    return this.#parts.notes
   }
 
   /** From now on the confinement ends when `signal` is aborted, at once if it is already. */
@@ -128,7 +147,7 @@ export class LinuxConfinement implements Confinement {
     keepSession: boolean,
   ): Promise<LaunchedCommand> {
     if (this.#killed !== undefined) throw gone()
-    const { profile, launcher, environment, workdir, queue } = this.#parts
+    const { profile, launcher, environment, workdir, tell } = this.#parts
     // One command and no more: the next one gets a box that nothing was written in.
     if (profile.executionMode === 'ephemeral' && this.#commands > 0) {
       throw new AgentPortError('ERR_STATE_INVALID', 'an ephemeral confinement runs one command')
@@ -143,7 +162,7 @@ export class LinuxConfinement implements Confinement {
       stdio,
       keepSession,
     })
-    queue.push({ type: 'started', pid: launched.pid, file: command.file })
+    tell({ type: 'started', pid: launched.pid, file: command.file })
     return launched
   }
 
@@ -162,7 +181,7 @@ export class LinuxConfinement implements Confinement {
 
   async #exited({ pid, status }: LaunchedCommand): Promise<ExitStatus> {
     const exit = exitStatus(await status)
-    this.#parts.queue.push({ type: 'exited', pid, ...exit } satisfies EnforcerFact)
+    this.#parts.tell({ type: 'exited', pid, ...exit })
     if (this.#parts.profile.executionMode === 'ephemeral') void this.kill()
     return exit
   }

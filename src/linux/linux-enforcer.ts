@@ -31,6 +31,10 @@ export interface LinuxEnforcerOptions {
   readonly egress?: 'proxy' | 'direct'
   /** Counts the system calls of each confinement. Needs root, and costs every process of the host some time. */
   readonly countSyscalls?: boolean
+  /** Hashes programs and keeps what happened, so that a confinement has `facts` to make a fingerprint of. */
+  readonly fingerprint?: boolean
+  /** Absolute paths that no grant reaches: policies, audit logs, keys and sockets of the gateway itself. */
+  readonly ownPaths?: readonly string[]
 }
 
 export interface OpenLinuxOptions extends OpenConfinementOptions {
@@ -143,7 +147,7 @@ export class LinuxEnforcer implements Enforcer {
     host: HostProbe,
     inherit: boolean,
   ): Promise<LinuxConfinement> {
-    const { tmpBytes, countSyscalls } = this.#options
+    const { tmpBytes, countSyscalls, fingerprint, ownPaths } = this.#options
     return openBox({
       profile,
       report,
@@ -153,6 +157,8 @@ export class LinuxEnforcer implements Enforcer {
       launcher: this.#launcher,
       direct: this.#isDirect(profile),
       countSyscalls: countSyscalls === true,
+      fingerprint: fingerprint === true,
+      ownPaths: ownPaths ?? [],
       ...(tmpBytes === undefined ? {} : { tmpBytes }),
     })
   }

@@ -1,7 +1,8 @@
 // Everything one box holds, put together in order and given back in full when any step fails: control groups, proxy, scratch
 // directory, launcher.
 
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
+import { createReadStream } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -9,6 +10,7 @@ import { join } from 'node:path'
 
 import { systemClock } from '../core/clock.ts'
 import { AgentPortError } from '../core/errors.ts'
+import type { EnforcerFact } from '../enforcer/enforcer.ts'
 import { EventQueue } from '../enforcer/event-queue.ts'
 import type { Profile } from '../enforcer/profile.ts'
 import { EnforcementUnavailableError, type EnforcementReport } from '../enforcer/report.ts'
@@ -22,6 +24,7 @@ import { type Holding, LinuxConfinement } from './confinement.ts'
 import { directEgress } from './direct-egress.ts'
 import { egressEnvironment } from './egress/presets.ts'
 import { EgressProxy, type ListenerKind } from './egress/proxy.ts'
+import { FactLog } from './fact-log.ts'
 import { nodeHostFiles } from './host-files.ts'
 import { Launcher, type LauncherFact } from './launcher.ts'
 import type { NativeFile } from './native.ts'
@@ -40,7 +43,13 @@ export interface OpenBoxOptions {
   readonly countSyscalls: boolean
   readonly inherit: boolean
   readonly tmpBytes?: number
+  /** Hashes programs and remembers what happened, for {@link LinuxConfinement.facts}. */
+  readonly fingerprint: boolean
+  readonly ownPaths: readonly string[]
 }
+
+/** The launcher's word for what programs missed. */
+const MISSED = 0xffff_ffff
 
 const BASE_ENVIRONMENT: Readonly<Record<string, string>> = Object.freeze({ PATH: '/usr/local/bin:/usr/bin:/bin' })
 
@@ -59,17 +68,23 @@ export async function openBox(options: OpenBoxOptions): Promise<LinuxConfinement
 async function assemble(options: OpenBoxOptions, holdings: Holding[]): Promise<LinuxConfinement> {
   const { profile, host, kind } = options
   const queue = new EventQueue(systemClock)
+  const log = options.fingerprint ? new FactLog(host.facts.arch, await hashPrograms(profile)) : undefined
+  const tell = (fact: EnforcerFact): void => {
+    log?.event(fact)
+    queue.push(fact)
+  }
   const cgroups = needCgroups(options) ? takeCgroups(options, holdings) : undefined
   const scratch = kind === 'flat' ? await takeScratch(holdings) : undefined
 
   // Without a network of its own the box reaches the proxy like any other port of the host, so it has to say who it is.
   const shared = kind === 'flat' || options.direct
   const credential = shared ? { user: 'box', password: randomBytes(18).toString('base64url') } : undefined
-  const proxy = profile.egress.length === 0 ? undefined : takeProxy(profile, credential, queue, holdings)
+  const proxy = profile.egress.length === 0 ? undefined : takeProxy(profile, credential, tell, log, holdings)
   const proxyPort = proxy !== undefined && shared ? await listenOnHost(proxy, holdings) : undefined
 
-  const { setup: planned } = planBox(profile, host.facts, nodeHostFiles, {
+  const { setup: planned, notes } = planBox(profile, host.facts, nodeHostFiles, {
     kind,
+    ownPaths: options.ownPaths,
     memoryHeld: cgroups?.limits.memoryBytes?.state === 'enforced',
     ...(options.tmpBytes === undefined ? {} : { tmpBytes: options.tmpBytes }),
     ...(cgroups === undefined ? {} : { cgroups: cgroups.paths }),
@@ -89,15 +104,20 @@ async function assemble(options: OpenBoxOptions, holdings: Holding[]): Promise<L
       if (proxy === undefined || listener === undefined) return Promise.reject(new TypeError('no such listener'))
       return proxy.listen(name, kindOf(name), listener.port, handle as object)
     },
-    onFact: (fact) => take(queue, fact, host, counts),
+    onFact: (fact) => take(tell, fact, host, counts),
   })
-  void launcher.ended.then(() => pushCounts(queue, bpf, counts))
+  void launcher.ended.then(() => {
+    tellCounts(tell, bpf, counts)
+    log?.lose(Number(counts.get(MISSED)?.[0] ?? 0n))
+  })
   const temporary = scratch ?? '/tmp'
   return new LinuxConfinement({
     launcher,
     profile,
     report: options.report,
     queue,
+    tell,
+    notes,
     killedBy: kind === 'namespaces' ? 'process namespace' : cgroups === undefined ? 'adoption of orphans' : 'cgroup.kill',
     proven: kind === 'namespaces' || cgroups !== undefined,
     environment: {
@@ -114,7 +134,22 @@ async function assemble(options: OpenBoxOptions, holdings: Holding[]): Promise<L
     workdir: setup.workdir,
     holdings,
     syscalls: () => syscallCounts(bpf, counts),
+    ...(log === undefined ? {} : { facts: () => log.facts(syscallCounts(bpf, counts)) }),
   })
+}
+
+async function hashPrograms(profile: Profile): Promise<ReadonlyMap<string, string>> {
+  const hashes = new Map<string, string>()
+  for (const { value } of profile.binaries) {
+    const hash = createHash('sha256')
+    try {
+      for await (const chunk of createReadStream(value)) hash.update(chunk as Uint8Array)
+    } catch (error) {
+      throw new AgentPortError('ERR_ENFORCEMENT_UNAVAILABLE', `${value} cannot be read to be hashed`, { cause: error })
+    }
+    hashes.set(value, hash.digest('hex'))
+  }
+  return hashes
 }
 
 /** For limits over all processes, for programs, and where nothing else ends what a process left behind. */
@@ -161,17 +196,19 @@ async function takeScratch(holdings: Holding[]): Promise<string> {
 function takeProxy(
   profile: Profile,
   credential: { readonly user: string; readonly password: string } | undefined,
-  queue: EventQueue,
+  tell: (fact: EnforcerFact) => void,
+  log: FactLog | undefined,
   holdings: Holding[],
 ): EgressProxy {
   const proxy = new EgressProxy({
     profile,
     ...(credential === undefined ? {} : { credential }),
     report: (fact) => {
+      log?.connection(fact)
       if (fact.type !== 'egress_denied') return
       const subject = `${fact.host === '' ? 'a host that cannot be read' : fact.host}:${fact.port} ${fact.reason}`
       const rule = fact.rule === undefined ? {} : { rule: fact.rule }
-      queue.push({ type: 'denied', feature: 'egress', subject, evidence: 'enforced', ...rule })
+      tell({ type: 'denied', feature: 'egress', subject, evidence: 'enforced', ...rule })
     },
   })
   holdings.push({ name: 'proxy', stop: () => proxy.revoke(), release: () => proxy.close() })
@@ -207,18 +244,18 @@ function kindOf(listener: string): ListenerKind {
   return listener === 'proxy' || listener === 'dns' ? listener : 'transparent'
 }
 
-function take(queue: EventQueue, fact: LauncherFact, host: HostProbe, counts: Map<number, bigint[]>): void {
+function take(tell: (fact: EnforcerFact) => void, fact: LauncherFact, host: HostProbe, counts: Map<number, bigint[]>): void {
   switch (fact.type) {
     case 'denied': {
       const { feature, subject } = describeNotified(host.facts.arch, fact.number, fact.args)
-      queue.push({ type: 'denied', feature, subject, evidence: 'enforced', pid: fact.pid })
+      tell({ type: 'denied', feature, subject, evidence: 'enforced', pid: fact.pid })
       break
     }
     case 'lost':
-      queue.push({ type: 'lost', count: fact.count })
+      tell({ type: 'lost', count: fact.count })
       break
     case 'expired':
-      queue.push({ type: 'denied', feature: 'limits', subject: 'wall time', evidence: 'enforced' })
+      tell({ type: 'denied', feature: 'limits', subject: 'wall time', evidence: 'enforced' })
       break
     case 'counters': {
       const values = counts.get(fact.map) ?? []
@@ -237,11 +274,15 @@ function counted(bpf: BpfObject | undefined, counts: ReadonlyMap<number, bigint[
   return values === undefined ? undefined : new Uint8Array(BigUint64Array.from(values).buffer)
 }
 
-function pushCounts(queue: EventQueue, bpf: BpfObject | undefined, counts: ReadonlyMap<number, bigint[]>): void {
+function tellCounts(
+  tell: (fact: EnforcerFact) => void,
+  bpf: BpfObject | undefined,
+  counts: ReadonlyMap<number, bigint[]>,
+): void {
   const bytes = counted(bpf, counts, DENIALS_MAP)
   const denials = bytes === undefined ? undefined : readDenials(bytes)
   for (const [subject, count] of Object.entries(denials ?? {})) {
-    if (count > 0n) queue.push({ type: 'counted', feature: 'egress', subject, count: Number(count) })
+    if (count > 0n) tell({ type: 'counted', feature: 'egress', subject, count: Number(count) })
   }
 }
 

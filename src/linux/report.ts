@@ -131,5 +131,14 @@ const REPORTS: Readonly<Record<Feature, (profile: Profile, box: BoxFacts) => Fea
     box.kind === 'namespaces'
       ? entry('enforced', 'own mounts, network and processes', 'silent')
       : entry('partial', 'own temporary directory', 'silent', 'nothing but the directory is its own', USER_NAMESPACES),
-  privilege: (_profile, box) => entry('enforced', 'no_new_privs, no capabilities, seccomp', calls(box)),
+  privilege: (_profile, box) =>
+    box.kind === 'namespaces'
+      ? entry('enforced', 'no_new_privs, no capabilities, seccomp', calls(box))
+      : entry(
+          'partial',
+          'no_new_privs, no capabilities, seccomp',
+          calls(box),
+          'priorities and scheduling of other processes of the same user can be changed',
+          USER_NAMESPACES,
+        ),
 }

@@ -138,6 +138,9 @@ export class ScriptedBox implements Confinement {
   readonly signal: AbortSignal | undefined
   readonly report: EnforcementReport
   readonly queue = new EventQueue(systemClock)
+  events: Confinement['events'] = this.queue
+  /** What the programs do that are spawned in it. They end at once. */
+  facts: readonly EnforcerFact[] = []
   kills = 0
   closes = 0
   #pid = 100
@@ -148,16 +151,9 @@ export class ScriptedBox implements Confinement {
     this.report = report
   }
 
-  get events(): Confinement['events'] {
-    return this.queue
-  }
-
   tell(...facts: readonly EnforcerFact[]): void {
     for (const fact of facts) this.queue.push(fact)
   }
-
-  /** A program that ends at once, having done what `facts` say. */
-  facts: readonly EnforcerFact[] = []
 
   spawn: Confinement['spawn'] = async ({ file }) => {
     this.#pid += 1
@@ -195,13 +191,17 @@ export function reportOf(features: Partial<EnforcementReport['features']> = {}):
   }
 }
 
-export function scriptedEnforcer(report: EnforcementReport = reportOf()): { enforcer: Enforcer; boxes: ScriptedBox[] } {
+export function scriptedEnforcer(
+  report: EnforcementReport = reportOf(),
+  prepare: (box: ScriptedBox) => void = () => undefined,
+): { enforcer: Enforcer; boxes: ScriptedBox[] } {
   const boxes: ScriptedBox[] = []
   const enforcer: Enforcer = {
     name: 'scripted',
     probe: () => Promise.reject(new Error('not asked')),
     open: (profile, options) => {
       const box = new ScriptedBox(profile, options?.signal, report)
+      prepare(box)
       boxes.push(box)
       return Promise.resolve(box)
     },

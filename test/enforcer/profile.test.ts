@@ -225,7 +225,9 @@ describe('manifest ∩ policy', () => {
       write: ['/tmp/out/** < permit0'],
       execute: ['/opt/** < permit0'],
       egress: ['**.example.com < permit0'],
-      'no read': ['/srv/secret/** < forbid0'],
+      // What meets no grant as written may still be another name of something that does.
+      'no read': ['/srv/secret/** < forbid0', '/home/** < forbid0'],
+      'no write': ['/var/** < forbid0'],
       'no execute': ['/opt/x < forbid0'],
       'no egress': ['bad.example.com < forbid0'],
     })

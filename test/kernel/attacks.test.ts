@@ -46,7 +46,8 @@ describe.skipIf(!ready)('attacks', () => {
   const declared = new Map<Attack, string>()
 
   beforeAll(async () => {
-    ;[arsenal, runner] = await Promise.all([buildArsenal(), enforcedRunner()])
+    arsenal = await buildArsenal()
+    runner = await enforcedRunner()
   }, 60_000)
 
   afterAll(async () => {

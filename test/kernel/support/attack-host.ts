@@ -191,7 +191,12 @@ export class AttackHost {
     const patience = setTimeout(() => this.#child.kill('SIGKILL'), 2000)
     await ended
     clearTimeout(patience)
+    for (const shared of this.#watched.slice(0, 2)) await rm(shared, { force: true })
     await rm(this.root, { recursive: true, force: true })
+    // What a control wrote where everybody may.
+    for (const left of [`/tmp/${this.name}-x`, `/tmp/${this.name}-x.so`, `/dev/shm/${this.name}-x`]) {
+      await rm(left, { force: true })
+    }
   }
 
   async #line(): Promise<string> {

@@ -33,9 +33,9 @@ export interface ConfinedRunner {
 /** Longer than any attack takes and than any limit it runs into. */
 export const ATTACK_DEADLINE_MS = 10_000
 
-export const OK = 0
-export const REFUSED = 10
-export const UNTRIED = 20
+const OK = 0
+const REFUSED = 10
+const UNTRIED = 20
 
 /** Without any box, as the same user. */
 export function runUnconfined(

@@ -1,6 +1,6 @@
 /*
- * Runs a program on a kernel that lacks something: hide NUMBER:ERRNO[:ARGUMENT:MASK] ... -- program argument...
- * Each of the system calls fails with that error, when a condition is given only if the argument has a bit of the mask.
+ * Runs a program on a kernel that lacks something: hide NUMBER:ERRNO[:ARGUMENT:MASK:VALUE] ... -- program argument...
+ * Each of the system calls fails with that error; when a condition is given, only if the argument under the mask is the value.
  */
 #include <errno.h>
 #include <linux/filter.h>
@@ -15,7 +15,7 @@
 
 #define RULES_MAX 64
 
-static struct sock_filter filter[2 + RULES_MAX * 5];
+static struct sock_filter filter[2 + RULES_MAX * 6];
 static unsigned short size;
 
 static void add(unsigned short code, unsigned char yes, unsigned char no, unsigned value)
@@ -25,17 +25,18 @@ static void add(unsigned short code, unsigned char yes, unsigned char no, unsign
 
 static void hide(const char *text)
 {
-	unsigned number, error, argument, mask;
-	int fields = sscanf(text, "%u:%u:%u:%u", &number, &error, &argument, &mask);
-	if (fields != 2 && fields != 4) {
+	unsigned number, error, argument, mask, value;
+	int fields = sscanf(text, "%u:%u:%u:%u:%u", &number, &error, &argument, &mask, &value);
+	if (fields != 2 && fields != 5) {
 		fprintf(stderr, "hide: not a rule: %s\n", text);
 		exit(125);
 	}
 	add(BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(struct seccomp_data, nr));
-	add(BPF_JMP | BPF_JEQ | BPF_K, 0, fields == 4 ? 3 : 1, number);
-	if (fields == 4) {
+	add(BPF_JMP | BPF_JEQ | BPF_K, 0, fields == 5 ? 4 : 1, number);
+	if (fields == 5) {
 		add(BPF_LD | BPF_W | BPF_ABS, 0, 0, (unsigned)offsetof(struct seccomp_data, args) + argument * 8);
-		add(BPF_JMP | BPF_JSET | BPF_K, 0, 1, mask);
+		add(BPF_ALU | BPF_AND | BPF_K, 0, 0, mask);
+		add(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, value);
 	}
 	add(BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | (error & SECCOMP_RET_DATA));
 }

@@ -15,8 +15,8 @@ const SOURCE = fileURLToPath(new URL('hide.c', import.meta.url))
 export interface Hidden {
   readonly syscall: string
   readonly errno: keyof typeof constants.errno
-  /** Only where this argument, counted from 0, has a bit of the mask. */
-  readonly when?: { readonly argument: number; readonly mask: number }
+  /** Only where this argument, counted from 0, is `value` under the mask; absent, the mask is all of 32 bits. */
+  readonly when?: { readonly argument: number; readonly value: number; readonly mask?: number }
 }
 
 export interface Hider {
@@ -48,6 +48,6 @@ export async function buildHider(): Promise<Hider> {
 function ruleOf({ syscall, errno, when }: Hidden): string {
   const number = syscallTable(process.arch === 'arm64' ? 'arm64' : 'x64').numbers.get(syscall)
   if (number === undefined) throw new Error(`no number for ${syscall}`)
-  const condition = when === undefined ? '' : `:${when.argument}:${when.mask}`
+  const condition = when === undefined ? '' : `:${when.argument}:${when.mask ?? 0xffff_ffff}:${when.value}`
   return `${number}:${constants.errno[errno]}${condition}`
 }
