@@ -37,6 +37,7 @@ do only what the policy permits as well; without one the manifest alone is the l
   --events file         append what happened, one JSON object a line
   --report file         write how it ended: { outcome, code | signal | error, denied, report }
   --quiet               do not list what was denied at the end
+  --plan                print what the box would be made of, and start nothing
 
 Exit codes: the program's own, or its signal. 125: it was not started, because it could not be confined or the arguments are
 unusable. 126: it is there and cannot be run. 127: it is not there. When the program itself ends with one of these, a line
@@ -72,6 +73,10 @@ export const run: Command = {
       if (read.positionals.length > 0 || name === undefined) throw new UsageError('write the command after --')
       const profile = profileOf(values, output)
       const enforcer = await LinuxEnforcer.open(values['flat'] === true ? { kind: 'flat' } : {})
+      if (values['plan'] === true) {
+        printPlan(await enforcer.plan(profile), output)
+        return 0
+      }
       confinement = await enforcer.open(profile, { requirements: requirementsOf(values['prefer']), inherit: true })
       const watching = watch(confinement, values['events'], denied)
       const exit = await runInside(confinement, profile, name, rest, values['cwd'])
@@ -116,6 +121,7 @@ const OPTIONS = {
   events: { type: 'string' },
   report: { type: 'string' },
   quiet: { type: 'boolean' },
+  plan: { type: 'boolean' },
 } as const
 
 function profileOf(values: Record<string, unknown>, output: Output): Profile {
@@ -257,6 +263,29 @@ async function watch(confinement: LinuxConfinement, file: unknown, denied: Enfor
   for await (const event of confinement.events) {
     if (event.type === 'denied' && denied.length < 1000) denied.push(event)
     if (typeof file === 'string') appendFileSync(file, `${JSON.stringify(event)}\n`)
+  }
+}
+
+function printPlan({ plan, report }: Awaited<ReturnType<LinuxEnforcer['plan']>>, output: Output): void {
+  const { setup, closure, landlock, notes } = plan
+  output.out('files')
+  for (const item of setup.mounts) {
+    if (item.type === 'bind') output.out(`  ${item.access.padEnd(8)} ${printable(item.source)}${item.recursive ? '/**' : ''}`)
+    else if (item.type === 'tmpfs') output.out(`  ${item.readonly ? 'hidden' : 'scratch'}  ${printable(item.target)}`)
+    else if (item.type === 'mask') output.out(`  hidden   ${printable(item.target)}`)
+  }
+  output.out('code that comes with the programs')
+  for (const { path, why } of closure.files) output.out(`  ${printable(path)}  ${printable(why)}`)
+  for (const { name, neededBy } of closure.missing) {
+    output.out(`  missing: ${printable(name)}, needed by ${printable(neededBy)}`)
+  }
+  output.out(`network  ${setup.network}`)
+  for (const { name, address, port } of setup.listeners) output.out(`  ${name}  ${address}:${port}`)
+  output.out(`landlock ABI ${landlock.abi}${landlock.dropped.length > 0 ? `, without ${landlock.dropped.join(', ')}` : ''}`)
+  for (const note of notes) output.out(`note: ${printable(note)}`)
+  for (const feature of FEATURES) {
+    const { status, mechanism, visibility } = report.features[feature]
+    output.out(`${feature.padEnd(17)}  ${status}${mechanism === '' ? '' : ` by ${mechanism}`}; denials are ${visibility}`)
   }
 }
 

@@ -10,7 +10,9 @@ import { sweepCgroups } from './cgroup/cgroups.ts'
 import type { LinuxConfinement } from './confinement.ts'
 import { grantsAddresses } from './direct-egress.ts'
 import { type NativeFile, nativeFile } from './native.ts'
+import { nodeHostFiles } from './host-files.ts'
 import { openBox } from './open-box.ts'
+import { type BoxPlan, planBox } from './plan.ts'
 import { type HostProbe, probeHost } from './probe.ts'
 import { ENFORCER, reportOf } from './report.ts'
 import { notRefused } from './self-test.ts'
@@ -115,6 +117,19 @@ export class LinuxEnforcer implements Enforcer {
     const confinement = await (ready ?? this.#open(profile, report, host, options.inherit === true))
     if (options.signal !== undefined) confinement.endWith(options.signal)
     return confinement
+  }
+
+  /** What the box for `profile` would be made of, without making it. Rejects as {@link open} does. */
+  async plan(given: Profile): Promise<{ readonly plan: BoxPlan; readonly report: EnforcementReport }> {
+    const profile = copyOf(given)
+    const host = await this.host()
+    const { tmpBytes, ownPaths } = this.#options
+    const plan = planBox(profile, host.facts, nodeHostFiles, {
+      kind: this.#kind(host),
+      ...(tmpBytes === undefined ? {} : { tmpBytes }),
+      ...(ownPaths === undefined ? {} : { ownPaths }),
+    })
+    return { plan, report: this.#report(profile, host) }
   }
 
   /**

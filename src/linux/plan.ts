@@ -212,6 +212,7 @@ function seccompNeeds(profile: Profile, facts: HostFacts, kind: BoxSetup['kind']
     forbiddenSyscalls: profile.forbiddenSyscalls.map(({ value }) => value),
     notify: facts.seccompNotify,
     namespaces: kind === 'namespaces',
+    rootOutside: facts.uid === 0,
   }
 }
 

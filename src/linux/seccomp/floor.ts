@@ -7,10 +7,10 @@
 // elsewhere, and told to the listener where no honest program goes often: a report must mean something.
 
 import { closestName } from '../../core/nearest.ts'
+import { fileModeRules } from './file-mode.ts'
 import {
   ALLOW,
   type Answer,
-  type ArgumentTest,
   argumentIs,
   checked,
   fail,
@@ -217,6 +217,7 @@ function inspected(needs: SeccompNeeds, refuse: Answer): readonly (readonly [str
     ['prctl', checked(ALLOW, whenAll(refuse, argumentIs(0, PR_SET_MM)))],
     ['personality', checked(refuse, whenAll(ALLOW, argumentIs(0, PER_LINUX, PERSONALITY_QUERY)))],
     ['seccomp', checked(refuse, whenAll(ALLOW, maskedIs(1, SECCOMP_FILTER_FLAG_NEW_LISTENER, 0)))],
+    ...fileModeRules(needs.rootOutside, refuse),
     ['sendto', checked(refuse, whenAll(ALLOW, maskedIs(3, MSG_FASTOPEN, 0)))],
     ['sendmsg', checked(refuse, whenAll(ALLOW, maskedIs(2, MSG_FASTOPEN, 0)))],
     ['sendmmsg', checked(refuse, whenAll(ALLOW, maskedIs(3, MSG_FASTOPEN, 0)))],
@@ -237,7 +238,6 @@ function inspected(needs: SeccompNeeds, refuse: Answer): readonly (readonly [str
     ['listen', needs.listen ? ALLOW : refuse],
     ['mmap', needs.executableMemory ? ALLOW : mmapRule(refuse)],
   ]
-  rules.push(...setIdRules(needs, refuse))
   for (const name of ['mprotect', 'pkey_mprotect']) {
     const rule = checked(refuse, whenAll(ALLOW, maskedIs(2, PROT_EXEC, 0)))
     rules.push([name, needs.executableMemory ? ALLOW : rule])
@@ -250,33 +250,6 @@ function inspected(needs: SeccompNeeds, refuse: Answer): readonly (readonly [str
     // Code in a segment has no file, so it is refused to JIT compilers too: they have mmap.
     rules.push(['shmat', checked(refuse, whenAll(ALLOW, maskedIs(2, SHM_EXEC, 0)))])
   }
-  return rules
-}
-
-/**
- * A file with S_ISUID or S_ISGID that a box leaves in a tree of the host lends its owner's identity to whoever runs it
- * there, where nothing of ours holds. no_new_privs and nosuid mounts only keep the box itself from running it. chown(2)
- * and write(2) take such bits away and mkdir(2) ignores them, so what is left are the calls that take the mode of a file.
- *
- * open is too frequent for the kernel to run the program each time: only where the owner would be root it is looked at.
- * Other users can still lend their own identity through it, and nobody else's. S_ISGID too: on their directories it is
- * ordinary (git init --shared), and the group is one they have.
- */
-function setIdRules({ rootOutside }: SeccompNeeds, refuse: Answer): readonly [string, Rule][] {
-  const setId = rootOutside ? S_ISUID | S_ISGID : S_ISUID
-  const plain = (mode: ArgumentTest['argument']): RuleCase => whenAll(ALLOW, maskedIs(mode, setId, 0))
-  const rules: [string, Rule][] = []
-  for (const [name, mode] of [...MODE_ARGUMENTS]) rules.push([name, checked(refuse, plain(mode))])
-  for (const [name, mode] of [...NODE_ARGUMENTS]) {
-    rules.push([name, checked(refuse, whenAll(refuse, maskedIs(mode, S_IFMT, ...DEVICES)), plain(mode))])
-  }
-  if (!rootOutside) return rules
-  for (const [name, flags, mode] of OPEN_ARGUMENTS) {
-    // When nothing is created there is no mode: the argument is whatever the register held.
-    rules.push([name, checked(refuse, whenAll(ALLOW, maskedIs(flags, O_CREAT | O_TMPFILE, 0)), plain(mode))])
-  }
-  // Its flags and mode are behind a pointer. Callers know kernels before 5.6, and fall back to openat.
-  rules.push(['openat2', fail(ENOSYS)])
   return rules
 }
 
@@ -362,39 +335,6 @@ const PERSONALITY_QUERY = 0xffff_ffff
  * a filter that answers USER_NOTIF without one gets ENOSYS. (seccomp(2), seccomp_unotify(2))
  */
 export const SECCOMP_FILTER_FLAG_NEW_LISTENER = 8
-
-export const S_ISUID = 0o4000
-export const S_ISGID = 0o2000
-export const O_CREAT = 0o100
-/** __O_TMPFILE of the kernel; the O_TMPFILE of programs has O_DIRECTORY in it, which opens directories too. */
-export const O_TMPFILE = 0o2000_0000
-
-/** Calls that give a file a mode, and which argument that is. */
-export const MODE_ARGUMENTS: ReadonlyMap<string, ArgumentTest['argument']> = new Map([
-  ['chmod', 1],
-  ['fchmod', 1],
-  ['fchmodat', 2],
-  ['fchmodat2', 2],
-  ['creat', 1],
-])
-
-/** The same, and the type of the file is part of the mode. */
-export const NODE_ARGUMENTS: ReadonlyMap<string, ArgumentTest['argument']> = new Map([
-  ['mknod', 1],
-  ['mknodat', 2],
-])
-
-/** Name, flags, and the mode that counts only when the flags say that a file is created. */
-const OPEN_ARGUMENTS = Object.freeze([
-  ['open', 1, 2],
-  ['openat', 2, 3],
-] as const)
-
-export const S_IFMT = 0xf000
-export const S_IFCHR = 0x2000
-export const S_IFBLK = 0x6000
-/** Those that need no capability are whiteouts, which only overlay file systems make. */
-const DEVICES = Object.freeze([S_IFCHR, S_IFBLK])
 
 /** Connects and sends in one call, past every hook on connect(2). */
 export const MSG_FASTOPEN = 0x2000_0000

@@ -3,25 +3,37 @@
 
 import type { Feature } from '../../enforcer/feature.ts'
 import {
+  MODE_ARGUMENTS,
+  type ModeArguments,
+  O_CREAT,
+  O_TMPFILE,
+  S_IFBLK,
+  S_IFCHR,
+  S_IFMT,
+  S_ISGID,
+  S_ISUID,
+} from './file-mode.ts'
+import {
   CLONE_FLAGS,
+  floorOf,
   MAP_ANONYMOUS,
   MSG_FASTOPEN,
   PR_SET_MM,
   PROT_EXEC,
   PROT_WRITE,
   REFUSED,
-  S_IFBLK,
-  S_IFCHR,
-  S_IFMT,
   SECCOMP_FILTER_FLAG_NEW_LISTENER,
+  type SeccompNeeds,
   SHARED_IPC,
   SHM_EXEC,
   SO_ATTACH,
   SOL_SOCKET,
+  SUPERVISOR_SYSCALLS,
   TIOCLINUX,
   TIOCSETD,
   TIOCSTI,
 } from './floor.ts'
+import { answerTo } from './rules.ts'
 import { type Arch, syscallName } from './syscalls.ts'
 
 export interface NotifiedSyscall {
@@ -30,15 +42,47 @@ export interface NotifiedSyscall {
   readonly subject: string
 }
 
-/** Of a call that the filter handed to the listener. `args` are the six of struct seccomp_data. */
-export function describeNotified(arch: Arch, nr: number, args: readonly bigint[]): NotifiedSyscall {
+/**
+ * Of a call that the filter handed to the listener. `args` are the six of struct seccomp_data, `forbidden` the names that
+ * the profile forbids: a call that some box may make was then no attack on this one, but what the profile says it is.
+ */
+export function describeNotified(
+  arch: Arch,
+  nr: number,
+  args: readonly bigint[],
+  forbidden?: ReadonlySet<string>,
+): NotifiedSyscall {
   const name = syscallName(arch, nr)
+  if (forbidden?.has(name) && byProfileAlone(arch, nr, name, args)) {
+    return Object.freeze({ feature: 'syscalls', subject: name })
+  }
   const low = (index: number): number => Number(BigInt.asUintN(32, args[index] ?? 0n))
   const known = explain(name, low)
   // A call with nothing wrong about it was refused because the profile forbids it by name.
   if (known === undefined) return Object.freeze({ feature: featureOf(name), subject: name })
   return Object.freeze({ feature: known.feature, subject: `${name}(${known.arguments})` })
 }
+
+/** Whether nothing but the profile need have refused it. */
+function byProfileAlone(arch: Arch, nr: number, name: string, args: readonly bigint[]): boolean {
+  // Forbidden to commands by a program of their own, which tells nobody: what is told of them was refused to everybody.
+  if (SUPERVISOR_SYSCALLS.includes(name)) return false
+  const { rules, otherwise } = floorOf({ ...MOST_GENEROUS, arch }).box
+  return answerTo(rules.get(nr) ?? otherwise, args).kind === 'allow'
+}
+
+/** A call that even this box refuses is an attack in any. */
+const MOST_GENEROUS: Omit<SeccompNeeds, 'arch'> = Object.freeze({
+  executableMemory: true,
+  listen: true,
+  inet: true,
+  udp: true,
+  unixSockets: true,
+  forbiddenSyscalls: [],
+  notify: true,
+  namespaces: true,
+  rootOutside: false,
+})
 
 function featureOf(name: string): Feature {
   if (REFUSED.privilege.includes(name) || SHARED_IPC.includes(name)) return 'privilege'
@@ -52,6 +96,8 @@ interface Explanation {
 }
 
 function explain(name: string, low: (index: number) => number): Explanation | undefined {
+  const modes = MODE_ARGUMENTS.get(name)
+  if (modes !== undefined) return fileMode(modes, low)
   switch (name) {
     case 'socket':
     case 'socketpair': {
@@ -87,10 +133,6 @@ function explain(name: string, low: (index: number) => number): Explanation | un
     case 'migrate_pages':
     case 'move_pages':
       return when(low(0), 'privilege', `pid ${low(0)}`)
-    case 'mknod':
-      return device(low(1) & S_IFMT)
-    case 'mknodat':
-      return device(low(2) & S_IFMT)
     case 'mmap':
       return when(
         low(2) & PROT_EXEC,
@@ -111,9 +153,16 @@ function when(holds: boolean | number, feature: Feature, text: string): Explanat
   return holds ? { feature, arguments: text } : undefined
 }
 
-function device(type: number): Explanation | undefined {
-  if (type === S_IFCHR) return { feature: 'privilege', arguments: 'S_IFCHR' }
-  return when(type === S_IFBLK, 'privilege', 'S_IFBLK')
+function fileMode({ mode, flags, typed }: ModeArguments, low: (index: number) => number): Explanation | undefined {
+  if (flags !== undefined && (low(flags) & (O_CREAT | O_TMPFILE)) === 0) return undefined
+  const bits = low(mode)
+  const names = [
+    ...(typed && (bits & S_IFMT) === S_IFCHR ? ['S_IFCHR'] : []),
+    ...(typed && (bits & S_IFMT) === S_IFBLK ? ['S_IFBLK'] : []),
+    ...(bits & S_ISUID ? ['S_ISUID'] : []),
+    ...(bits & S_ISGID ? ['S_ISGID'] : []),
+  ]
+  return when(names.length, 'privilege', names.join('|'))
 }
 
 function protection(bits: number): string {

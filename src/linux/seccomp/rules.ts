@@ -63,6 +63,14 @@ export function checked(otherwise: Answer, ...cases: readonly RuleCase[]): Check
   return Object.freeze({ kind: 'checked', cases: Object.freeze([...cases]), otherwise })
 }
 
+/** What the rule says of a call with these arguments; a compiled program says the same. */
+export function answerTo(rule: Rule, args: readonly bigint[]): Answer {
+  if (rule.kind !== 'checked') return rule
+  const holds = ({ argument, mask, anyOf }: ArgumentTest): boolean =>
+    anyOf.some((value) => BigInt(value >>> 0) === ((args[argument] ?? 0n) & BigInt(mask)))
+  return rule.cases.find(({ when }) => when.every(holds))?.answer ?? rule.otherwise
+}
+
 export function whenAll(answer: Answer, ...when: readonly ArgumentTest[]): RuleCase {
   return Object.freeze({ when: Object.freeze([...when]), answer })
 }

@@ -46,6 +46,11 @@ export class FrameDecoder {
   #parts: Uint8Array[] = []
   #length = 0
 
+  /** Whether the stream may end here. */
+  get isWhole(): boolean {
+    return this.#length === 0
+  }
+
   /**
    * The messages that are complete with `chunk`, one by one: what a later frame holds is not read when an earlier one was
    * the end. Throws ERR_VALUE_UNREADABLE or ERR_JSON_INVALID for what is not a frame; the stream is then over.
@@ -66,16 +71,12 @@ export class FrameDecoder {
     }
   }
 
-  /** Whether the stream may end here. */
-  get isWhole(): boolean {
-    return this.#length === 0
-  }
-
   // Joined only when there is enough: a frame that comes byte by byte must not be copied once for each.
   #peek(wanted: number): Buffer | undefined {
     if (this.#length < wanted) return undefined
     const [first] = this.#parts
-    if (this.#parts.length > 1 && (first === undefined || first.length < wanted)) this.#parts = [Buffer.concat(this.#parts)]
+    if (this.#parts.length > 1 && (first === undefined || first.length < wanted))
+      this.#parts = [Buffer.concat(this.#parts)]
     const joined = this.#parts[0] ?? new Uint8Array()
     return Buffer.from(joined.buffer, joined.byteOffset, wanted)
   }
@@ -91,7 +92,8 @@ function messageOf(value: JsonValue): JsonObject {
   const copied = copyWithin(value, LIMITS.argumentValues, LIMITS.argumentLength)
   if (!copied.ok) throw malformed(copied.detail)
   const message = copied.value
-  if (typeof message !== 'object' || message === null || Array.isArray(message)) throw malformed('a frame without an object')
+  if (typeof message !== 'object' || message === null || Array.isArray(message))
+    throw malformed('a frame without an object')
   return message as JsonObject
 }
 

@@ -13,13 +13,23 @@ export const STRICTEST: SeccompNeeds = Object.freeze({
   forbiddenSyscalls: [],
   notify: false,
   namespaces: true,
+  rootOutside: false,
 })
 
 export const ARCHES: readonly Arch[] = ['x64', 'arm64']
 
-const RIGHTS = ['executableMemory', 'listen', 'inet', 'udp', 'unixSockets', 'notify', 'namespaces'] as const
+const RIGHTS = [
+  'executableMemory',
+  'listen',
+  'inet',
+  'udp',
+  'unixSockets',
+  'notify',
+  'namespaces',
+  'rootOutside',
+] as const
 
-/** All 256 of them. */
+/** All 512 of them. */
 export function everyNeed(): readonly SeccompNeeds[] {
   return ARCHES.flatMap((arch) =>
     Array.from({ length: 1 << RIGHTS.length }, (_, bits) => ({
