@@ -151,7 +151,8 @@ function prepareWork(directory: string): readonly Work[] {
   mkdirSync(tree)
   for (let folder = 0; folder < 100; folder++) {
     mkdirSync(join(tree, `d${folder}`))
-    for (let file = 0; file < 100; file++) writeFileSync(join(tree, `d${folder}`, `f${file}.txt`), `${folder} ${file}\n`)
+    for (let file = 0; file < 100; file++)
+      writeFileSync(join(tree, `d${folder}`, `f${file}.txt`), `${folder} ${file}\n`)
   }
   const git = (...args: string[]): unknown => execFileSync('git', ['-C', tree, ...args], { stdio: 'ignore' })
   git('init', '-q')

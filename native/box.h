@@ -3,6 +3,7 @@
 #define AGENTPORT_BOX_H
 
 #include <stdint.h>
+#include <string.h>
 #include <sys/types.h>
 
 #include "wire.h"
@@ -20,16 +21,20 @@ struct box {
 	struct bytes seccomp;
 	struct bytes seccomp_command;
 	struct bytes landlock;
-	struct bytes cgroup2;
 	struct bytes bpf;
 	uint64_t wall_ms;
-	/* The whole frame, for the lists: mounts, listeners, limits, Landlock rules, version 1 control groups. */
+	/* The whole frame, for the lists: mounts, listeners, limits, Landlock rules. */
 	struct bytes setup;
 };
 
 /* Reports the step that failed, with errno, and ends the process. */
 __attribute__((noreturn)) void fail(const char *step, struct bytes subject);
 #define NO_SUBJECT ((struct bytes){ 0, 0 })
+
+static inline struct bytes text_bytes(const char *text)
+{
+	return (struct bytes){ (const uint8_t *)text, strlen(text) };
+}
 
 /* A path as a C string, or the end of the launcher: one that holds a NUL is not the path that was planned. */
 char *path_of(struct bytes text, const char *step);

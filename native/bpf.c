@@ -8,6 +8,7 @@
 #include <linux/bpf.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -114,8 +115,10 @@ static int make_map(struct reader *in, struct bpf_loaded *out, struct bpf_failur
 	    take_u32(in, &map->key_size) != 0 || take_u32(in, &map->value_size) != 0 ||
 	    take_u32(in, &map->max_entries) != 0 || take_u32(in, &flags) != 0 || take_u32(in, &entries) != 0)
 		return not_a_record(why, map->name);
-	/* An entry of no bytes would let the count of entries alone decide how long the loop below runs. */
-	if (map->key_size == 0 || map->key_size > MAX_PART || map->value_size == 0 || map->value_size > MAX_PART)
+	/* An entry of no bytes would let the count of entries alone decide how long the loop below runs. A ring buffer has none. */
+	if (map->type == BPF_MAP_TYPE_RINGBUF ? map->key_size != 0 || map->value_size != 0 || entries != 0
+	                                      : map->key_size == 0 || map->key_size > MAX_PART || map->value_size == 0 ||
+	                                            map->value_size > MAX_PART)
 		return not_a_record(why, map->name);
 
 	memset(&attr, 0, sizeof(attr));
@@ -357,6 +360,78 @@ long bpf_read_map(const struct bpf_loaded *loaded, int map, uint8_t *values, siz
 			return -1;
 	}
 	return (long)needed;
+}
+
+/* Documentation/bpf/ringbuf.rst: one page that the reader writes, one that the kernel writes, then the data, mapped twice. */
+int bpf_open_events(const struct bpf_loaded *loaded, int map, struct bpf_events *out)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	const struct bpf_loaded_map *from;
+	uint8_t *produced;
+
+	memset(out, 0, sizeof(*out));
+	out->fd = -1;
+	if (map < 0 || map >= loaded->maps || loaded->map[map].type != BPF_MAP_TYPE_RINGBUF) {
+		errno = EINVAL;
+		return -1;
+	}
+	from = &loaded->map[map];
+	out->size = from->max_entries;
+	out->page = page;
+	out->consumed = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, from->fd, 0);
+	if (out->consumed == MAP_FAILED)
+		return -1;
+	produced = mmap(NULL, page + 2 * out->size, PROT_READ, MAP_SHARED, from->fd, (off_t)page);
+	if (produced == MAP_FAILED) {
+		int error = errno;
+		munmap(out->consumed, page);
+		errno = error;
+		return -1;
+	}
+	out->produced = (const unsigned long *)produced;
+	out->data = produced + page;
+	out->fd = from->fd;
+	return 0;
+}
+
+long bpf_next_event(struct bpf_events *events, uint8_t *out, size_t size)
+{
+	for (;;) {
+		unsigned long at = *events->consumed;
+		unsigned long end = __atomic_load_n(events->produced, __ATOMIC_ACQUIRE);
+		const uint8_t *record = events->data + (at & (events->size - 1));
+		uint32_t head, length;
+		if (at == end)
+			return 0;
+		head = __atomic_load_n((const uint32_t *)record, __ATOMIC_ACQUIRE);
+		/* Reserved and not yet written; those after it wait. */
+		if (head & BPF_RINGBUF_BUSY_BIT)
+			return 0;
+		length = head & ~(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT);
+		if (length > events->size - BPF_RINGBUF_HDR_SZ) {
+			errno = EBADMSG;
+			return -1;
+		}
+		if (!(head & BPF_RINGBUF_DISCARD_BIT) && length > size) {
+			errno = ENOSPC;
+			return -1;
+		}
+		if (!(head & BPF_RINGBUF_DISCARD_BIT))
+			memcpy(out, record + BPF_RINGBUF_HDR_SZ, length);
+		/* Only now may the kernel write here again. */
+		__atomic_store_n(events->consumed, at + ((length + BPF_RINGBUF_HDR_SZ + 7) & ~7ul), __ATOMIC_RELEASE);
+		if (!(head & BPF_RINGBUF_DISCARD_BIT))
+			return (long)length;
+	}
+}
+
+void bpf_close_events(struct bpf_events *events)
+{
+	if (events->fd < 0)
+		return;
+	munmap(events->consumed, events->page);
+	munmap((void *)events->produced, events->page + 2 * events->size);
+	events->fd = -1;
 }
 
 int bpf_read_lost(const struct bpf_loaded *loaded, uint64_t *lost)

@@ -11,6 +11,8 @@
  *                  u32 relocations, each: u32 instruction, u8 map
  *   text:          u8 length, bytes without NUL
  *
+ * A ring buffer has keys and values of no bytes, no entries, and its size in bytes for max entries.
+ *
  * Nothing follows the last program.
  */
 #ifndef AGENTPORT_BPF_H
@@ -58,6 +60,26 @@ int bpf_find_map(const struct bpf_loaded *loaded, const char *name);
  * errno: EINVAL for another type of map, ENOSPC when `size` is too small.
  */
 long bpf_read_map(const struct bpf_loaded *loaded, int map, uint8_t *values, size_t size);
+
+/*
+ * Records of a ring buffer, oldest first, for one reader. `fd` is readable for poll(2) when there are some; it belongs to
+ * `loaded`. Opened by whoever reads and not before a fork: the other side would share the place that says what was read.
+ */
+struct bpf_events {
+	int fd;
+	size_t size, page;
+	unsigned long *consumed;
+	const unsigned long *produced;
+	const uint8_t *data;
+};
+
+/* 0, or -1 with errno: EINVAL for another type of map. */
+int bpf_open_events(const struct bpf_loaded *loaded, int map, struct bpf_events *out);
+
+/* Bytes of the next record, 0 when there is none yet, or -1 with errno: ENOSPC when `size` is too small. */
+long bpf_next_event(struct bpf_events *events, uint8_t *out, size_t size);
+
+void bpf_close_events(struct bpf_events *events);
 
 /* Events that the kernel did not hand to the traced programs, all together. 0, or -1 with errno. */
 int bpf_read_lost(const struct bpf_loaded *loaded, uint64_t *lost);

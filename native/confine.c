@@ -63,7 +63,7 @@ void set_limits(const struct box *box)
 	}
 }
 
-static void drop_capabilities(void)
+static void drop_capabilities(const struct box *box)
 {
 	/* A file that is run by uid 0 must not bring anything back. Needs CAP_SETPCAP, so that only those who have something to
 	 * lose can do it; for the others the bounding set is beyond reach and no_new_privs keeps it closed. */
@@ -73,9 +73,12 @@ static void drop_capabilities(void)
 		fail("secure bits", NO_SUBJECT);
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0)
 		fail("ambient capabilities", NO_SUBJECT);
-	for (unsigned long capability = 0; prctl(PR_CAPBSET_READ, capability) >= 0; capability++)
-		if (prctl(PR_CAPBSET_DROP, capability) != 0 && errno != EPERM)
-			fail("bounding set", NO_SUBJECT);
+	/* Until the kernel knows no more of them (EINVAL). */
+	for (unsigned long capability = 0; prctl(PR_CAPBSET_DROP, capability) == 0 || errno != EINVAL; capability++)
+		if (capability == 64)
+			break;
+	if (prctl(PR_CAPBSET_READ, 0UL) == 1 && (geteuid() == 0 || (box->flags & BOX_USER_NAMESPACE)))
+		fail("bounding set", NO_SUBJECT);
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct none[2] = { { 0, 0, 0 }, { 0, 0, 0 } };
 	if (syscall(SYS_capset, &header, none) != 0)
@@ -155,7 +158,7 @@ void take_seccomp(struct bytes text)
 int confine_self(const struct box *box)
 {
 	set_limits(box);
-	drop_capabilities();
+	drop_capabilities(box);
 	/* The environment and memory of this process are none of the box's business; also keeps it from being traced. */
 	if (prctl(PR_SET_DUMPABLE, 0) != 0)
 		fail("not dumpable", NO_SUBJECT);

@@ -59,17 +59,15 @@ char *path_of(struct bytes text, const char *step)
 	return path;
 }
 
-static struct box parse_setup(struct bytes setup)
+static struct box parse_setup(uint32_t flags, struct bytes setup)
 {
-	struct box box = { .setup = setup };
+	struct box box = { .flags = flags, .setup = setup };
 	struct bytes rest = setup;
 	struct record record;
 	int more;
 	while ((more = wire_next(&rest, &record)) == 1) {
 		struct bytes body = record.body;
-		if (record.tag == TAG_FLAGS && body.size == 4)
-			box.flags = wire_u32_at(body.at);
-		else if (record.tag == TAG_WALL_MS && body.size == 8)
+		if (record.tag == TAG_WALL_MS && body.size == 8)
 			box.wall_ms = wire_u64_at(body.at);
 		else if (record.tag == TAG_HOSTNAME)
 			box.hostname = body;
@@ -81,12 +79,10 @@ static struct box parse_setup(struct bytes setup)
 			box.seccomp_command = body;
 		else if (record.tag == TAG_LANDLOCK)
 			box.landlock = body;
-		else if (record.tag == TAG_CGROUP2)
-			box.cgroup2 = body;
 		else if (record.tag == TAG_BPF)
 			box.bpf = body;
 		else if (record.tag != TAG_MOUNT && record.tag != TAG_LISTENER && record.tag != TAG_RLIMIT
-			 && record.tag != TAG_LANDLOCK_PATH && record.tag != TAG_LANDLOCK_PORT && record.tag != TAG_CGROUP1)
+			 && record.tag != TAG_LANDLOCK_PATH && record.tag != TAG_LANDLOCK_PORT)
 			break;
 	}
 	if (more != 0 || box.seccomp.size == 0) {
@@ -100,28 +96,20 @@ static void write_file(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
-		fail("write", (struct bytes){ (const uint8_t *)path, strlen(path) });
+		fail("write", text_bytes(path));
 	close(fd);
 }
 
-static void join_cgroups_v1(const struct box *box)
+static void join_cgroup_v1(const char *directory)
 {
-	struct bytes rest = box->setup;
-	struct record record;
-	while (wire_next(&rest, &record) == 1) {
-		if (record.tag != TAG_CGROUP1)
-			continue;
-		char *directory = path_of(record.body, "control group");
-		int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		/* `tasks` moves one thread, of which there is one, and takes no lock that all of the host waits for: cgroup.procs
-		 * costs seven milliseconds on an idle host. */
-		int procs = fd < 0 ? -1 : openat(fd, "tasks", O_WRONLY | O_CLOEXEC);
-		if (procs < 0 || write(procs, "0", 1) != 1)
-			fail("control group", record.body);
-		close(procs);
-		close(fd);
-		free(directory);
-	}
+	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* `tasks` moves one thread, of which there is one, and takes no lock that all of the host waits for: cgroup.procs costs
+	 * seven milliseconds on an idle host. */
+	int tasks = fd < 0 ? -1 : openat(fd, "tasks", O_WRONLY | O_CLOEXEC);
+	if (tasks < 0 || write(tasks, "0", 1) != 1)
+		fail("control group", text_bytes(directory));
+	close(tasks);
+	close(fd);
 }
 
 /* One id in, the same id out: files keep their owner, and no other id exists inside. */
@@ -147,16 +135,20 @@ static void end_box(int number)
 		_exit(1);
 }
 
-__attribute__((noreturn)) static void first_process(const struct box *box, struct bpf_loaded *bpf, uid_t uid, gid_t gid)
+static void enter_box(struct bpf_loaded *bpf)
 {
+	/* Cleared by the clone. The parent may have gone before this was asked for: then its control socket has, too. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
+		fail("parent death signal", NO_SUBJECT);
 	signal(SIGTERM, SIG_DFL);
 	sigset_t none;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	bpf_close(bpf);
-	/* Cleared by the clone. The parent may have gone before this was asked for: then its control socket has, too. */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
-		fail("parent death signal", NO_SUBJECT);
+}
+
+__attribute__((noreturn)) static void make_box(const struct box *box, uid_t uid, gid_t gid)
+{
 	if (box->flags & BOX_USER_NAMESPACE)
 		map_ids(uid, gid);
 	if (box->flags & BOX_NAMESPACES) {
@@ -236,15 +228,36 @@ static void report_counters(const struct bpf_loaded *bpf)
 	}
 }
 
-int main(void)
+/* Waits for the description of the box. Without one there is nobody to tell. */
+static struct box receive_setup(uint32_t flags)
 {
 	struct frame frame;
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || wire_receive(CONTROL_FD, &frame) != 1 || frame.type != FRAME_SETUP)
+	if (wire_receive(CONTROL_FD, &frame) != 1 || frame.type != FRAME_SETUP)
+		_exit(125);
+	return parse_setup(flags, frame.body);
+}
+
+static void load_programs(struct bytes record, int cgroup, struct bpf_loaded *bpf)
+{
+	struct bpf_failure why = { .step = "record" };
+	if (bpf_load(record.at, record.size, cgroup, bpf, &why) == 0)
+		return;
+	char subject[512];
+	snprintf(subject, sizeof subject, "%s %s %.400s", why.step, why.name, why.log);
+	errno = why.error;
+	fail("bpf", text_bytes(subject));
+}
+
+/* launcher FLAGS CGROUP2|- CGROUP1…: what is needed before there are namespaces, so that they are made while the description
+ * of the box is still on its way. */
+int main(int argc, char **argv)
+{
+	if (argc < 3 || prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
 		return 125;
+	uint32_t flags = (uint32_t)strtoul(argv[1], NULL, 10);
 	for (int fd = CONTROL_FD; fd <= NODE_FD; fd++)
 		if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 && fd == CONTROL_FD)
 			return 125;
-	struct box box = parse_setup(frame.body);
 	umask(022);
 	uid_t uid = geteuid();
 	gid_t gid = getegid();
@@ -255,38 +268,31 @@ int main(void)
 	signal(SIGQUIT, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
 
-	join_cgroups_v1(&box);
+	for (int index = 3; index < argc; index++)
+		join_cgroup_v1(argv[index]);
 	int cgroup = -1;
-	if (box.cgroup2.size > 0) {
-		char *directory = path_of(box.cgroup2, "control group");
-		cgroup = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (cgroup < 0)
-			fail("control group", box.cgroup2);
-		free(directory);
-	}
+	if (strcmp(argv[2], "-") != 0 && (cgroup = open(argv[2], O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+		fail("control group", text_bytes(argv[2]));
 	struct bpf_loaded bpf = { 0 };
-	if (box.bpf.size > 0) {
-		struct bpf_failure why = { .step = "record" };
-		if (bpf_load(box.bpf.at, box.bpf.size, cgroup, &bpf, &why) != 0) {
-			char subject[512];
-			snprintf(subject, sizeof subject, "%s %s %.400s", why.step, why.name, why.log);
-			errno = why.error;
-			fail("bpf", (struct bytes){ (const uint8_t *)subject, strlen(subject) });
-		}
+	struct box box = { 0 };
+	if (flags & BOX_PROGRAMS) {
+		/* They hold the box from its first instruction on, so they come before it. */
+		box = receive_setup(flags);
+		load_programs(box.bpf, cgroup, &bpf);
 	}
 
 	struct clone_args args = { .exit_signal = SIGCHLD };
-	if (box.flags & BOX_NAMESPACES)
+	if (flags & BOX_NAMESPACES)
 		args.flags |= CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
-	if (box.flags & BOX_USER_NAMESPACE)
+	if (flags & BOX_USER_NAMESPACE)
 		args.flags |= CLONE_NEWUSER;
-	if (box.flags & BOX_OWN_NETWORK)
+	if (flags & BOX_OWN_NETWORK)
 		args.flags |= CLONE_NEWNET;
 	if (cgroup >= 0) {
 		args.flags |= CLONE_INTO_CGROUP;
 		args.cgroup = (uint64_t)cgroup;
 	}
-	if (!(box.flags & BOX_NAMESPACES) && prctl(PR_SET_CHILD_SUBREAPER, 1) != 0)
+	if (!(flags & BOX_NAMESPACES) && prctl(PR_SET_CHILD_SUBREAPER, 1) != 0)
 		fail("subreaper", NO_SUBJECT);
 	sigset_t term;
 	sigemptyset(&term);
@@ -296,8 +302,12 @@ int main(void)
 	pid_t first = (pid_t)syscall(SYS_clone3, &args, sizeof args);
 	if (first < 0)
 		fail("clone", NO_SUBJECT);
-	if (first == 0)
-		first_process(&box, &bpf, uid, gid);
+	if (first == 0) {
+		enter_box(&bpf);
+		if (!(flags & BOX_PROGRAMS))
+			box = receive_setup(flags);
+		make_box(&box, uid, gid);
+	}
 	first_pid = first;
 	sigprocmask(SIG_UNBLOCK, &term, NULL);
 
@@ -308,7 +318,7 @@ int main(void)
 	int status;
 	while (waitpid(first, &status, 0) < 0 && errno == EINTR)
 		;
-	if (!(box.flags & BOX_NAMESPACES))
+	if (!(flags & BOX_NAMESPACES))
 		end_descendants();
 	report_counters(&bpf);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;

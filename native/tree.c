@@ -37,6 +37,7 @@
 #define ATTR_NODEV 0x4
 #define ATTR_NOEXEC 0x8
 #define MOVE_FROM_FD 0x4
+#define MOVE_TO_FD 0x40
 
 struct attributes {
 	uint64_t set, clear, propagation, userns_fd;
@@ -63,11 +64,6 @@ struct item {
 	int source;
 	mode_t source_type;
 };
-
-static struct bytes text_bytes(const char *text)
-{
-	return (struct bytes){ (const uint8_t *)text, strlen(text) };
-}
 
 static void restrict_tree(int fd, uint64_t set, int recursive, struct bytes subject)
 {
@@ -169,14 +165,12 @@ static int open_parent(char *target, const char **name)
 	return fd;
 }
 
-/* Makes `target` unless it is there: a directory for a directory, else an empty file. */
-static void make_mount_point(char *target, mode_t type)
+/* `target` as a descriptor, made unless it is there: a directory for a directory, else an empty file. */
+static int open_mount_point(char *target, mode_t type)
 {
 	int fd = open_below(target, O_PATH | O_NOFOLLOW);
-	if (fd >= 0) {
-		close(fd);
-		return;
-	}
+	if (fd >= 0)
+		return fd;
 	if (errno != ENOENT)
 		fail("mount point", text_bytes(target));
 	const char *name;
@@ -188,14 +182,17 @@ static void make_mount_point(char *target, mode_t type)
 	}
 	if (type == S_IFDIR ? mkdirat(parent, name, 0755) != 0 : mknodat(parent, name, S_IFREG | 0444, 0) != 0)
 		fail("mount point", text_bytes(target));
+	fd = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		fail("mount point", text_bytes(target));
 	close(parent);
+	return fd;
 }
 
 static void put_tree(int tree, char *target, mode_t type)
 {
-	make_mount_point(target, type);
-	int at = open_below(target, O_PATH | O_NOFOLLOW);
-	if (at < 0 || syscall(SYS_move_mount, tree, "", at, "", MOVE_FROM_FD | 0x40 /* to an empty path */) != 0)
+	int at = open_mount_point(target, type);
+	if (syscall(SYS_move_mount, tree, "", at, "", MOVE_FROM_FD | MOVE_TO_FD) != 0)
 		fail("move_mount", text_bytes(target));
 	close(at);
 	close(tree);
@@ -204,7 +201,7 @@ static void put_tree(int tree, char *target, mode_t type)
 static void put_tmpfs(char *target, uint64_t bytes, unsigned mode, int readonly)
 {
 	char options[64];
-	make_mount_point(target, S_IFDIR);
+	close(open_mount_point(target, S_IFDIR));
 	snprintf(options, sizeof options, "mode=%o,size=%llu", mode, (unsigned long long)bytes);
 	/* Relative to the new root, which is the current directory; the path holds no link, see open_below. */
 	const char *relative = target + 1;
@@ -333,7 +330,7 @@ static void put_item(struct item *item, const int *devices)
 		put_tmpfs(target, item->bytes, item->mode, item->flags & MOUNT_READONLY);
 		break;
 	case MOUNT_DIRECTORY:
-		make_mount_point(target, S_IFDIR);
+		close(open_mount_point(target, S_IFDIR));
 		break;
 	case MOUNT_SYMLINK: {
 		char *to = path_of(item->rest, "symlink");

@@ -34,7 +34,6 @@ enum frame_type {
 
 enum record_tag {
 	/* FRAME_SETUP */
-	TAG_FLAGS = 1,            /* u32 of BOX_… */
 	TAG_HOSTNAME = 2,
 	TAG_MOUNT = 3,            /* struct mount_record, target, then source, content or link text */
 	TAG_WORKDIR = 4,
@@ -45,8 +44,6 @@ enum record_tag {
 	TAG_LANDLOCK_PORT = 9,    /* u64 access, u64 port */
 	TAG_SECCOMP = 10,         /* the program */
 	TAG_SECCOMP_COMMAND = 11, /* the program that commands take on top */
-	TAG_CGROUP2 = 12,         /* directory */
-	TAG_CGROUP1 = 13,         /* directory */
 	TAG_BPF = 14,             /* see bpf.h */
 	TAG_WALL_MS = 15,         /* u64 */
 	/* FRAME_SPAWN, FRAME_SIGNAL and what comes back */
@@ -70,12 +67,14 @@ enum record_tag {
 	TAG_LANDLOCK_ABI = 49, /* u32, 0 when there is none */
 };
 
+/* In decimal the first argument of the launcher. */
 enum box_flag {
 	BOX_NAMESPACES = 1 << 0,
 	BOX_USER_NAMESPACE = 1 << 1,
 	BOX_OWN_NETWORK = 1 << 2,
 	BOX_LOOPBACK_UP = 1 << 3,
 	BOX_NOTIFY = 1 << 4,
+	BOX_PROGRAMS = 1 << 5, /* there is a TAG_BPF */
 };
 
 enum mount_kind {

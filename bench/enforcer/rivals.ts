@@ -37,7 +37,9 @@ export async function sandboxRuntime(): Promise<Start | undefined> {
     return () => spawn(wrapped, { shell: true, stdio: ['ignore', 'pipe', 'pipe'] })
   } catch (error) {
     const reason = error instanceof Error ? error.message.split('\n')[0] : String(error)
-    console.log(`sandbox-runtime left out: ${reason}; \`npm install --no-save ${RUNTIME}\`, bubblewrap, socat and ripgrep`)
+    console.log(
+      `sandbox-runtime left out: ${reason}; \`npm install --no-save ${RUNTIME}\`, bubblewrap, socat and ripgrep`,
+    )
     return undefined
   }
 }

@@ -28,7 +28,9 @@ export async function measureTraffic(enforcer: LinuxEnforcer): Promise<void> {
     return
   }
   const server = spawn(process.execPath, ['-e', SERVER], { stdio: ['ignore', 'pipe', 'inherit'] })
-  const port = await new Promise<string>((resolve) => server.stdout.once('data', (data) => resolve(String(data).trim())))
+  const port = await new Promise<string>((resolve) =>
+    server.stdout.once('data', (data) => resolve(String(data).trim())),
+  )
   const url = `http://127.0.0.1:${port}/`
   const box = await enforcer.open(profileFor({ binaries: ['/usr/bin/curl'], hosts: [`http://127.0.0.1:${port}`] }))
   const outside: number[] = []
@@ -57,5 +59,7 @@ export async function measureTraffic(enforcer: LinuxEnforcer): Promise<void> {
   const rate = (time: number): string => `${(BYTES / 1024 / 1024 / (time / 1000)).toFixed(0)} MiB/s`
   const [direct, proxied] = [median(outside), median(inside)]
   console.log(`\nreading ${BYTES / 1024 / 1024} MiB over loopback; medians of ${ROUNDS} alternated runs`)
-  console.log(`  direct ${rate(direct)}, through the proxy ${rate(proxied)}: ${((direct / proxied) * 100).toFixed(0)} %`)
+  console.log(
+    `  direct ${rate(direct)}, through the proxy ${rate(proxied)}: ${((direct / proxied) * 100).toFixed(0)} %`,
+  )
 }

@@ -3,7 +3,8 @@
  * Drives bpf.c alone, for the tests. Not part of the launcher.
  *
  *   bpf-load run RECORD CGROUP COMMAND...   loads RECORD ("-": nothing), runs COMMAND as a member of CGROUP, then writes the
- *                                           array maps to descriptor 2 ("map NAME HEX", "lost N"); COMMAND's status
+ *                                           array maps and ring buffers to descriptor 2 ("map NAME HEX", "event NAME HEX",
+ *                                           "lost N"); COMMAND's status
  *   bpf-load programs                       "ID NAME" of every program in the kernel
  *   bpf-load probe                          reads "KIND ADDRESS PORT" lines, tries each, answers "ok" or the errno
  */
@@ -57,6 +58,14 @@ static uint8_t *read_file(const char *path, size_t *size)
 	return bytes;
 }
 
+static void print_bytes(const char *what, const char *name, const uint8_t *bytes, long size)
+{
+	fprintf(stderr, "%s %s ", what, name);
+	for (long index = 0; index < size; index++)
+		fprintf(stderr, "%02x", bytes[index]);
+	fprintf(stderr, "\n");
+}
+
 static int run(char **args)
 {
 	struct bpf_loaded loaded = { .maps = 0 };
@@ -90,12 +99,16 @@ static int run(char **args)
 	for (int map = 0; map < loaded.maps; map++) {
 		static uint8_t values[1 << 16];
 		long size = bpf_read_map(&loaded, map, values, sizeof(values));
-		if (size < 0)
+		if (size >= 0)
+			print_bytes("map", loaded.map[map].name, values, size);
+		struct bpf_events events;
+		if (bpf_open_events(&loaded, map, &events) != 0)
 			continue;
-		fprintf(stderr, "map %s ", loaded.map[map].name);
-		for (long index = 0; index < size; index++)
-			fprintf(stderr, "%02x", values[index]);
-		fprintf(stderr, "\n");
+		while ((size = bpf_next_event(&events, values, sizeof(values))) > 0)
+			print_bytes("event", loaded.map[map].name, values, size);
+		if (size < 0)
+			die("event");
+		bpf_close_events(&events);
 	}
 	uint64_t lost;
 	if (loaded.links > 0 && bpf_read_lost(&loaded, &lost) == 0)

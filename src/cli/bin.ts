@@ -3,6 +3,9 @@
 
 import { run } from './main.ts'
 
+// Whoever reads us may have read enough, as `head` does.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 2))
+
 process.exitCode = await run(process.argv.slice(2), {
   out: (text) => {
     process.stdout.write(`${text}\n`)

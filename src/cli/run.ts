@@ -150,7 +150,10 @@ function grantOf(
 ): ProfileGrant {
   const policies = (values['policy'] ?? []) as readonly string[]
   if (policies.length > 0) {
-    const engine = PolicyEngine.from(policies.map((file) => readSource(file)), { variables })
+    const engine = PolicyEngine.from(
+      policies.map((file) => readSource(file)),
+      { variables },
+    )
     const name = (key: string): string => (typeof values[key] === 'string' ? values[key] : 'run')
     return engine.grantsFor({ node: name('node'), roles: [], skill: manifest.skill, tool: name('tool') })
   }
@@ -173,7 +176,13 @@ function grantOf(
 }
 
 function exactPattern(path: string): Manifest['readablePaths'][number] {
-  return { text: path, segments: path.slice(1).split('/').map((text) => ({ kind: 'literal', text })) }
+  return {
+    text: path,
+    segments: path
+      .slice(1)
+      .split('/')
+      .map((text) => ({ kind: 'literal', text })),
+  }
 }
 
 function requirementsOf(preferred: unknown): Requirements {
@@ -270,7 +279,8 @@ function printPlan({ plan, report }: Awaited<ReturnType<LinuxEnforcer['plan']>>,
   const { setup, closure, landlock, notes } = plan
   output.out('files')
   for (const item of setup.mounts) {
-    if (item.type === 'bind') output.out(`  ${item.access.padEnd(8)} ${printable(item.source)}${item.recursive ? '/**' : ''}`)
+    if (item.type === 'bind')
+      output.out(`  ${item.access.padEnd(8)} ${printable(item.source)}${item.recursive ? '/**' : ''}`)
     else if (item.type === 'tmpfs') output.out(`  ${item.readonly ? 'hidden' : 'scratch'}  ${printable(item.target)}`)
     else if (item.type === 'mask') output.out(`  hidden   ${printable(item.target)}`)
   }
@@ -281,11 +291,15 @@ function printPlan({ plan, report }: Awaited<ReturnType<LinuxEnforcer['plan']>>,
   }
   output.out(`network  ${setup.network}`)
   for (const { name, address, port } of setup.listeners) output.out(`  ${name}  ${address}:${port}`)
-  output.out(`landlock ABI ${landlock.abi}${landlock.dropped.length > 0 ? `, without ${landlock.dropped.join(', ')}` : ''}`)
+  output.out(
+    `landlock ABI ${landlock.abi}${landlock.dropped.length > 0 ? `, without ${landlock.dropped.join(', ')}` : ''}`,
+  )
   for (const note of notes) output.out(`note: ${printable(note)}`)
   for (const feature of FEATURES) {
     const { status, mechanism, visibility } = report.features[feature]
-    output.out(`${feature.padEnd(17)}  ${status}${mechanism === '' ? '' : ` by ${mechanism}`}; denials are ${visibility}`)
+    output.out(
+      `${feature.padEnd(17)}  ${status}${mechanism === '' ? '' : ` by ${mechanism}`}; denials are ${visibility}`,
+    )
   }
 }
 

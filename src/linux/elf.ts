@@ -1,7 +1,7 @@
 // What a program needs to start, read from its own bytes: the ELF interpreter and libraries, or the `#!` line. The file may
 // be anything at all, so every offset and length in it is checked before it is used and nothing here throws.
 
-import type { ByteSource } from './host-files.ts'
+import { type ByteSource, pureReader } from './host-files.ts'
 
 export type Machine = 'x64' | 'arm64'
 
@@ -67,6 +67,9 @@ export function parseProgram(file: ByteSource | Uint8Array): ProgramFile {
     return unsupported(error instanceof Malformed ? `a malformed ELF file: ${error.message}` : 'an unreadable file')
   }
 }
+
+/** {@link parseProgram} for `HostFiles.read`, which keeps what it gives for as long as the file is the same. */
+export const readProgram: (source: ByteSource) => ProgramFile = pureReader(parseProgram)
 
 export function sourceOf(bytes: Uint8Array): ByteSource {
   return { size: bytes.length, read: (offset, length) => bytes.subarray(offset, offset + length) }

@@ -4,7 +4,7 @@
 import type { Glob } from '../core/glob.ts'
 import { type PathPattern, pathMatches, pathPatternContains } from '../core/path-pattern.ts'
 import type { Profile, ProfileEntry } from '../enforcer/profile.ts'
-import { type Machine, parseProgram } from './elf.ts'
+import { type Machine, readProgram } from './elf.ts'
 import { type FileStat, type HostFiles, type PathLink, type ResolvedPath, resolvePath } from './host-files.ts'
 import { type LibraryClosure, libraryClosure } from './library-closure.ts'
 
@@ -279,7 +279,7 @@ class GrantResolver {
       this.#refuse(asked, 'it is not executable', `chmod +x ${real}`)
       return false
     }
-    const parsed = this.#files.read(real, parseProgram)
+    const parsed = this.#files.read(real, readProgram)
     if (parsed === undefined) this.#refuse(asked, 'it cannot be read', 'make it readable')
     else if (parsed.kind === 'other') this.#refuse(asked, 'neither an ELF program nor a #! script', 'take it out')
     else if (parsed.kind === 'unsupported') this.#refuse(asked, parsed.reason, 'install it for this machine')
@@ -298,7 +298,7 @@ class GrantResolver {
       )
     for (const grant of this.#grants) {
       if (grant.kind !== 'binary') continue
-      const parsed = this.#files.read(grant.real, parseProgram)
+      const parsed = this.#files.read(grant.real, readProgram)
       if (parsed?.kind !== 'script') continue
       const resolved = resolvePath(this.#files, parsed.interpreter)
       if (resolved === undefined) {

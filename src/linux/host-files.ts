@@ -63,19 +63,58 @@ export const nodeHostFiles: HostFiles = Object.freeze({
       .sort((a, b) => (a.name < b.name ? -1 : 1))
   },
   read<T>(path: string, use: (source: ByteSource) => T): T | undefined {
-    // Without O_NONBLOCK opening a fifo that was put there instead would wait for a writer for ever.
-    const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
-    const fd = attempt(() => openSync(path, flags))
-    if (fd === undefined) return undefined
-    try {
-      const stats = attempt(() => fstatSync(fd))
-      if (stats?.isFile() !== true) return undefined
-      return use({ size: stats.size, read: (offset, length) => readAt(fd, offset, length) })
-    } finally {
-      closeSync(fd)
-    }
+    return PURE.has(use) ? readOnce(path, use) : readNow(path, use)
   },
 })
+
+// Without this a plan would read and parse the same libraries for every box.
+const PURE = new WeakSet<object>()
+const KNOWN = new WeakMap<object, Map<string, { readonly identity: string; readonly value: unknown }>>()
+const KNOWN_FILES = 1024
+/** A file that was changed so lately may be changed again without its times showing it. */
+const SETTLED_MS = 1000
+
+/**
+ * Says that what `use` gives depends on the bytes alone and is never changed, so that it may be kept for as long as the file
+ * is the same: device, inode, size and both times.
+ */
+export function pureReader<T>(use: (source: ByteSource) => T): (source: ByteSource) => T {
+  PURE.add(use)
+  return use
+}
+
+function readOnce<T>(path: string, use: (source: ByteSource) => T): T | undefined {
+  const identity = identityOf(path)
+  const known = KNOWN.get(use) ?? new Map<string, { readonly identity: string; readonly value: unknown }>()
+  const before = known.get(path)
+  if (identity !== undefined && before?.identity === identity) return before.value as T
+  const value = readNow(path, use)
+  if (value === undefined || identity === undefined || identityOf(path) !== identity) return value
+  if (known.size >= KNOWN_FILES) known.clear()
+  known.set(path, { identity, value })
+  KNOWN.set(use, known)
+  return value
+}
+
+function identityOf(path: string): string | undefined {
+  const stats = attempt(() => lstatSync(path, { bigint: true }))
+  if (stats?.isFile() !== true || Date.now() - Number(stats.ctimeMs) < SETTLED_MS) return undefined
+  return `${stats.dev} ${stats.ino} ${stats.size} ${stats.mtimeNs} ${stats.ctimeNs}`
+}
+
+function readNow<T>(path: string, use: (source: ByteSource) => T): T | undefined {
+  // Without O_NONBLOCK opening a fifo that was put there instead would wait for a writer for ever.
+  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+  const fd = attempt(() => openSync(path, flags))
+  if (fd === undefined) return undefined
+  try {
+    const stats = attempt(() => fstatSync(fd))
+    if (stats?.isFile() !== true) return undefined
+    return use({ size: stats.size, read: (offset, length) => readAt(fd, offset, length) })
+  } finally {
+    closeSync(fd)
+  }
+}
 
 /** `files` as they were when each was first looked at: one plan must not see a path change under it, nor ask twice. */
 export function rememberFiles(files: HostFiles): HostFiles {

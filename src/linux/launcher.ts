@@ -8,8 +8,17 @@ import type { Duplex } from 'node:stream'
 import { AgentPortError } from '../core/errors.ts'
 import { printable } from '../core/text.ts'
 import type { BoxSetup } from './box.ts'
+import { encodeBpf } from './bpf/wire.ts'
 import { errnoName } from './errno.ts'
-import { encodeSetup, encodeSignal, encodeSpawn, FrameReader, type LauncherFrame, type SpawnRequest } from './wire.ts'
+import {
+  encodeSetup,
+  encodeSignal,
+  encodeSpawn,
+  FrameReader,
+  type LauncherFrame,
+  launcherArguments,
+  type SpawnRequest,
+} from './wire.ts'
 
 /** A socket of the box, as Node hands it over: for `Server.listen` and for `new Socket`. */
 export type Handle = Parameters<Server['listen']>[0]
@@ -19,8 +28,6 @@ export interface LauncherOptions {
   readonly file: string
   /** What it must say it was built from. */
   readonly sourceDigest: string
-  /** Encoded `setup.bpf`. */
-  readonly bpf?: Uint8Array
   /** Gives the launcher the three descriptors of this process, for commands that say `own`. */
   readonly inherit?: boolean
   /** Each listener of the setup, before the box counts as made. */
@@ -102,10 +109,12 @@ export class Launcher {
   static async start(setup: BoxSetup, options: LauncherOptions): Promise<Launcher> {
     const own = options.inherit === true ? 'inherit' : 'ignore'
     const stdio: StdioOptions = [own, own, own, 'pipe', 'ipc']
+    const bpf = setup.bpf === undefined ? undefined : encodeBpf(setup.bpf)
+    const encoded = encodeSetup(setup, bpf)
     let child: ChildProcess
     try {
       // Nothing of our environment: the first process of the box would hold it in its memory.
-      child = spawn(options.file, [], { stdio, env: {}, cwd: '/', detached: false })
+      child = spawn(options.file, launcherArguments(setup), { stdio, env: {}, cwd: '/', detached: false })
     } catch (error) {
       throw new AgentPortError('ERR_ENFORCEMENT_UNAVAILABLE', 'the launcher cannot be started', { cause: error })
     }
@@ -113,6 +122,9 @@ export class Launcher {
     if (control === null || control === undefined) {
       throw new AgentPortError('ERR_ENFORCEMENT_UNAVAILABLE', 'the launcher cannot be started')
     }
+    // At once: the launcher is already at work, and everything below only listens.
+    control.on('error', () => undefined)
+    control.write(encoded)
     const launcher = new Launcher(child, control, options.onFact)
     try {
       await launcher.#open(setup, options)
@@ -164,7 +176,6 @@ export class Launcher {
         }
       })
       void this.ended.then(() => reject(unusable('the launcher ended before the box was made')))
-      this.#control.write(encodeSetup(setup, options.bpf))
     })
     await Promise.all(listening)
   }
@@ -178,7 +189,14 @@ export class Launcher {
     })
     return new Promise((settle, fail) => {
       const wanted = request.stdio.filter((mode) => mode === 'channel').length
-      this.#pending.set(id, { wanted, channels: [undefined, undefined, undefined], pid: undefined, settle, fail, status })
+      this.#pending.set(id, {
+        wanted,
+        channels: [undefined, undefined, undefined],
+        pid: undefined,
+        settle,
+        fail,
+        status,
+      })
       this.#control.write(encodeSpawn({ ...request, id }))
     })
   }
@@ -221,9 +239,7 @@ export class Launcher {
         const pending = this.#pending.get(frame.id)
         this.#pending.delete(frame.id)
         this.#live.delete(frame.id)
-        pending?.fail(
-          new AgentPortError('ERR_SPAWN_FAILED', `${printable(frame.step)}: ${errnoName(frame.errno)}`),
-        )
+        pending?.fail(new AgentPortError('ERR_SPAWN_FAILED', `${printable(frame.step)}: ${errnoName(frame.errno)}`))
         break
       }
       case 'exited': {
@@ -246,7 +262,9 @@ export class Launcher {
     else if (typeof command === 'number' && (fd === 0 || fd === 1 || fd === 2)) {
       const pending = this.#pending.get(command)
       // Sockets that this process cannot place would stay open for ever.
-      const socket = new Socket({ handle, readable: fd !== 0, writable: fd === 0 } as ConstructorParameters<typeof Socket>[0])
+      const socket = new Socket({ handle, readable: fd !== 0, writable: fd === 0 } as ConstructorParameters<
+        typeof Socket
+      >[0])
       if (pending === undefined) {
         socket.destroy()
         return

@@ -1,8 +1,15 @@
 // Every file the dynamic loader opens for a list of programs: interpreters and libraries, found as ld.so(8) finds them. What
 // is missing here fails late and far away, as "failed to map segment". Trusts no file: a program may name anything.
 
-import { type ElfFile, type Machine, type ProgramFile, parseProgram } from './elf.ts'
-import { type HostFiles, type PathLink, type ResolvedPath, resolvePath } from './host-files.ts'
+import { type ElfFile, type Machine, type ProgramFile, readProgram } from './elf.ts'
+import {
+  type ByteSource,
+  type HostFiles,
+  type PathLink,
+  pureReader,
+  type ResolvedPath,
+  resolvePath,
+} from './host-files.ts'
 
 export interface LibraryClosure {
   readonly files: readonly ClosureFile[]
@@ -204,7 +211,7 @@ class LibrarySearch {
   #parse(real: string): ProgramFile {
     const known = this.#parsed.get(real)
     if (known !== undefined) return known
-    const parsed = this.#files.read(real, parseProgram) ?? { kind: 'other' }
+    const parsed = this.#files.read(real, readProgram) ?? { kind: 'other' }
     this.#parsed.set(real, parsed)
     return parsed
   }
@@ -252,9 +259,17 @@ export interface CachedLibrary {
 const CACHE_BYTES = 16 * 1024 * 1024
 
 function readCache(files: HostFiles, machine: Machine): ReadonlyMap<string, readonly string[]> {
-  const bytes = files.read('/etc/ld.so.cache', (source) => source.read(0, Math.min(source.size, CACHE_BYTES)))
+  return files.read('/etc/ld.so.cache', CACHE_READERS[machine]) ?? new Map()
+}
+
+const CACHE_READERS: Readonly<Record<Machine, (source: ByteSource) => ReadonlyMap<string, readonly string[]>>> = {
+  x64: pureReader((source) => librariesByName(source, 'x64')),
+  arm64: pureReader((source) => librariesByName(source, 'arm64')),
+}
+
+function librariesByName(source: ByteSource, machine: Machine): ReadonlyMap<string, readonly string[]> {
   const paths = new Map<string, string[]>()
-  for (const { name, path } of bytes === undefined ? [] : parseLibraryCache(bytes, machine)) {
+  for (const { name, path } of parseLibraryCache(source.read(0, Math.min(source.size, CACHE_BYTES)), machine)) {
     const known = paths.get(name)
     if (known === undefined) paths.set(name, [path])
     else if (!known.includes(path)) known.push(path)

@@ -13,12 +13,11 @@ import { AgentPortError } from '../core/errors.ts'
 import type { EnforcerFact } from '../enforcer/enforcer.ts'
 import { EventQueue } from '../enforcer/event-queue.ts'
 import type { Profile } from '../enforcer/profile.ts'
-import { EnforcementUnavailableError, type EnforcementReport } from '../enforcer/report.ts'
+import { type EnforcementReport, EnforcementUnavailableError } from '../enforcer/report.ts'
 import type { BoxSetup, BpfObject } from './box.ts'
 import { DENIALS_MAP, readDenials } from './bpf/egress-programs.ts'
 import { mergeBpf } from './bpf/merge.ts'
 import { SYSCALLS_MAP, syscallHistogram } from './bpf/syscall-histogram.ts'
-import { encodeBpf } from './bpf/wire.ts'
 import { type Cgroups, openCgroups } from './cgroup/cgroups.ts'
 import { type Holding, LinuxConfinement } from './confinement.ts'
 import { directEgress } from './direct-egress.ts'
@@ -92,19 +91,23 @@ async function assemble(options: OpenBoxOptions, holdings: Holding[]): Promise<L
     ...(scratch === undefined ? {} : { scratch }),
   })
   const bpf = bpfOf(options, cgroups, proxyPort)
-  const setup: BoxSetup = options.direct ? { ...planned, network: 'host', listeners: [] } : planned
+  const setup: BoxSetup = {
+    ...planned,
+    ...(options.direct ? { network: 'host', listeners: [] } : {}),
+    ...(bpf === undefined ? {} : { bpf }),
+  }
   const counts = new Map<number, bigint[]>()
+  const forbidden = new Set(profile.forbiddenSyscalls.map(({ value }) => value))
   const launcher = await Launcher.start(setup, {
     file: options.launcher.path,
     sourceDigest: options.launcher.sourceDigest,
     inherit: options.inherit,
-    ...(bpf === undefined ? {} : { bpf: encodeBpf(bpf) }),
     onListener: (name, handle) => {
       const listener = setup.listeners.find((one) => one.name === name)
       if (proxy === undefined || listener === undefined) return Promise.reject(new TypeError('no such listener'))
       return proxy.listen(name, kindOf(name), listener.port, handle as object)
     },
-    onFact: (fact) => take(tell, fact, host, counts),
+    onFact: (fact) => take(tell, fact, { arch: host.facts.arch, forbidden }, counts),
   })
   void launcher.ended.then(() => {
     tellCounts(tell, bpf, counts)
@@ -118,7 +121,8 @@ async function assemble(options: OpenBoxOptions, holdings: Holding[]): Promise<L
     queue,
     tell,
     notes,
-    killedBy: kind === 'namespaces' ? 'process namespace' : cgroups === undefined ? 'adoption of orphans' : 'cgroup.kill',
+    killedBy:
+      kind === 'namespaces' ? 'process namespace' : cgroups === undefined ? 'adoption of orphans' : 'cgroup.kill',
     proven: kind === 'namespaces' || cgroups !== undefined,
     environment: {
       ...BASE_ENVIRONMENT,
@@ -177,7 +181,8 @@ function takeCgroups({ profile, host, direct, countSyscalls }: OpenBoxOptions, h
     name: 'control groups',
     release: async () => {
       // Without a process namespace this is what ends the processes, so it comes before the directory is removed.
-      if (!(await cgroups.kill()) || !(await cgroups.remove())) throw new AgentPortError('ERR_STATE_INVALID', 'populated')
+      if (!(await cgroups.kill()) || !(await cgroups.remove()))
+        throw new AgentPortError('ERR_STATE_INVALID', 'populated')
     },
   })
   for (const state of [cgroups.limits.processes, cgroups.limits.memoryBytes]) {
@@ -232,7 +237,11 @@ async function listenOnHost(proxy: EgressProxy, holdings: Holding[]): Promise<nu
   return address.port
 }
 
-function bpfOf(options: OpenBoxOptions, cgroups: Cgroups | undefined, proxyPort: number | undefined): BpfObject | undefined {
+function bpfOf(
+  options: OpenBoxOptions,
+  cgroups: Cgroups | undefined,
+  proxyPort: number | undefined,
+): BpfObject | undefined {
   const egress = options.direct ? directEgress(options.profile, proxyPort) : undefined
   if (!options.countSyscalls) return egress
   if (cgroups?.id === undefined) throw unavailable('syscalls', 'there is no cgroup v2 to count in')
@@ -244,10 +253,15 @@ function kindOf(listener: string): ListenerKind {
   return listener === 'proxy' || listener === 'dns' ? listener : 'transparent'
 }
 
-function take(tell: (fact: EnforcerFact) => void, fact: LauncherFact, host: HostProbe, counts: Map<number, bigint[]>): void {
+function take(
+  tell: (fact: EnforcerFact) => void,
+  fact: LauncherFact,
+  { arch, forbidden }: { readonly arch: 'x64' | 'arm64'; readonly forbidden: ReadonlySet<string> },
+  counts: Map<number, bigint[]>,
+): void {
   switch (fact.type) {
     case 'denied': {
-      const { feature, subject } = describeNotified(host.facts.arch, fact.number, fact.args)
+      const { feature, subject } = describeNotified(arch, fact.number, fact.args, forbidden)
       tell({ type: 'denied', feature, subject, evidence: 'enforced', pid: fact.pid })
       break
     }
@@ -269,7 +283,11 @@ function take(tell: (fact: EnforcerFact) => void, fact: LauncherFact, host: Host
 }
 
 /** What was counted in the map of that name, as bytes of u64. */
-function counted(bpf: BpfObject | undefined, counts: ReadonlyMap<number, bigint[]>, name: string): Uint8Array | undefined {
+function counted(
+  bpf: BpfObject | undefined,
+  counts: ReadonlyMap<number, bigint[]>,
+  name: string,
+): Uint8Array | undefined {
   const values = counts.get(bpf?.maps.findIndex((map) => map.name === name) ?? -1)
   return values === undefined ? undefined : new Uint8Array(BigUint64Array.from(values).buffer)
 }

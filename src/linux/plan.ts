@@ -103,7 +103,7 @@ export function planBox(profile: Profile, facts: HostFacts, host: HostFiles, opt
   const files = rememberFiles(host)
   const kind = options.kind ?? (facts.namespaces === 'none' ? 'flat' : 'namespaces')
   if (kind === 'namespaces' && facts.namespaces === 'none') throw new TypeError('this host has no namespaces')
-  const seccomp = compileSeccomp(seccompNeeds(profile, facts, kind))
+  const seccomp = seccompFor(profile, facts, kind)
   const hidden = hiddenPaths(files, options.ownPaths ?? [])
   const tree = kind === 'namespaces' ? planTree : planFlat
   const { parts, notes, setup, closure, landlock } = tree(profile, facts, files, options, hidden)
@@ -196,6 +196,21 @@ function planFlat(
     parts: [...grants.unrepresentable, ...flatParts(profile, grants, effective, hidden)],
     notes: grants.notes,
   }
+}
+
+// Many boxes of one executor need the same few programs.
+const PROGRAMS = new Map<string, SeccompPrograms>()
+const MAX_PROGRAMS = 64
+
+function seccompFor(profile: Profile, facts: HostFacts, kind: BoxSetup['kind']): SeccompPrograms {
+  const needs = seccompNeeds(profile, facts, kind)
+  const key = JSON.stringify(needs)
+  const known = PROGRAMS.get(key)
+  if (known !== undefined) return known
+  const programs = compileSeccomp(needs)
+  if (PROGRAMS.size >= MAX_PROGRAMS) PROGRAMS.clear()
+  PROGRAMS.set(key, programs)
+  return programs
 }
 
 function seccompNeeds(profile: Profile, facts: HostFacts, kind: BoxSetup['kind']) {

@@ -86,7 +86,9 @@ export async function probeHost(
   const flat: BoxSetup = { ...EMPTY_BOX, kind: 'flat', userNamespace: false, network: 'host', mounts: [], workdir: '/' }
   const byUser = await attempt('user namespace', EMPTY_BOX)
   const byRoot =
-    !byUser && process.geteuid?.() === 0 && (await attempt('namespaces as root', { ...EMPTY_BOX, userNamespace: false }))
+    !byUser &&
+    process.geteuid?.() === 0 &&
+    (await attempt('namespaces as root', { ...EMPTY_BOX, userNamespace: false }))
   if (!byUser && !byRoot) await attempt('flat', flat)
   const facts: HostFacts = Object.freeze({
     arch: architecture(),
@@ -139,7 +141,12 @@ async function selfTest(
     })
     const address = server.address()
     const port = typeof address === 'object' && address !== null ? address.port : 0
-    const { setup } = planBox(selfTestProfile(selftest.path, directory), facts, nodeHostFiles, kind === undefined ? {} : { kind })
+    const { setup } = planBox(
+      selfTestProfile(selftest.path, directory),
+      facts,
+      nodeHostFiles,
+      kind === undefined ? {} : { kind },
+    )
     const box = await Launcher.start(setup, {
       file: launcher.path,
       sourceDigest: launcher.sourceDigest,
@@ -186,7 +193,8 @@ async function selfTest(
 
 function selfTestProfile(program: string, directory: string): Profile {
   const parsed = parsePathPattern(`${directory}/**`)
-  if (!parsed.ok) throw new AgentPortError('ERR_ENFORCEMENT_UNAVAILABLE', 'the temporary directory has an unusable name')
+  if (!parsed.ok)
+    throw new AgentPortError('ERR_ENFORCEMENT_UNAVAILABLE', 'the temporary directory has an unusable name')
   const grant = { rule: 'self-test', writes: [parsed.pattern], reads: [parsed.pattern], binaries: [exact(program)] }
   return compileProfile(
     {

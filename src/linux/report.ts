@@ -22,7 +22,8 @@ export interface BoxFacts {
 
 const USER_NAMESPACES =
   'allow user namespaces: `sysctl -w kernel.unprivileged_userns_clone=1 user.max_user_namespaces=15000`; on Ubuntu 24.04 also `sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`, or give the launcher an AppArmor profile with `userns,`'
-const CGROUPS = 'run as root, or in a control group that was delegated to this user (`systemd-run --user -p Delegate=yes`)'
+const CGROUPS =
+  'run as root, or in a control group that was delegated to this user (`systemd-run --user -p Delegate=yes`)'
 
 export function reportOf(profile: Profile, box: BoxFacts): EnforcementReport {
   const features = Object.fromEntries(
@@ -52,12 +53,20 @@ const calls = (box: BoxFacts): Visibility => (box.notify ? 'reported' : 'silent'
 const REPORTS: Readonly<Record<Feature, (profile: Profile, box: BoxFacts) => FeatureReport>> = {
   fs_read: (_profile, box) => {
     if (box.kind === 'namespaces') return entry('enforced', 'mount namespace', 'silent')
-    if (box.landlockAbi === 0) return entry('absent', '', 'silent', 'neither user namespaces nor Landlock', USER_NAMESPACES)
-    return entry('partial', landlock(box), 'silent', 'names, sizes and times of other files can be seen', USER_NAMESPACES)
+    if (box.landlockAbi === 0)
+      return entry('absent', '', 'silent', 'neither user namespaces nor Landlock', USER_NAMESPACES)
+    return entry(
+      'partial',
+      landlock(box),
+      'silent',
+      'names, sizes and times of other files can be seen',
+      USER_NAMESPACES,
+    )
   },
   fs_write: (_profile, box) => {
     if (box.kind === 'namespaces') return entry('enforced', also('mount namespace', landlock(box)), 'silent')
-    if (box.landlockAbi === 0) return entry('absent', '', 'silent', 'neither user namespaces nor Landlock', USER_NAMESPACES)
+    if (box.landlockAbi === 0)
+      return entry('absent', '', 'silent', 'neither user namespaces nor Landlock', USER_NAMESPACES)
     const reason =
       box.landlockAbi < 3
         ? 'owner, mode, times, attributes and length of other files can be changed'
@@ -68,7 +77,8 @@ const REPORTS: Readonly<Record<Feature, (profile: Profile, box: BoxFacts) => Fea
     if (box.kind === 'namespaces') {
       return entry('enforced', also('noexec mounts, seccomp', landlock(box)), 'silent')
     }
-    if (box.landlockAbi === 0) return entry('absent', '', 'silent', 'neither user namespaces nor Landlock', USER_NAMESPACES)
+    if (box.landlockAbi === 0)
+      return entry('absent', '', 'silent', 'neither user namespaces nor Landlock', USER_NAMESPACES)
     return entry(
       'partial',
       `${landlock(box)}, seccomp`,

@@ -4,7 +4,9 @@
 import type { Feature } from '../enforcer/feature.ts'
 
 /** Names as native/selftest.c prints them. */
-const CHECKS: Readonly<Partial<Record<Feature, { readonly any: readonly string[]; readonly namespaces: readonly string[] }>>> = {
+const CHECKS: Readonly<
+  Partial<Record<Feature, { readonly any: readonly string[]; readonly namespaces: readonly string[] }>>
+> = {
   fs_read: { any: ['read'], namespaces: ['stat'] },
   fs_write: { any: ['write'], namespaces: [] },
   fs_execute: { any: ['exec', 'memfd', 'anonymous-code'], namespaces: ['map'] },

@@ -9,7 +9,6 @@ const MAX_FRAME = 16 * 1024 * 1024
 const FRAME = { setup: 1, spawn: 2, signal: 3 } as const
 
 const TAG = {
-  flags: 1,
   hostname: 2,
   mount: 3,
   workdir: 4,
@@ -20,8 +19,6 @@ const TAG = {
   landlockPort: 9,
   seccomp: 10,
   seccompCommand: 11,
-  cgroup2: 12,
-  cgroup1: 13,
   bpf: 14,
   wallMs: 15,
   id: 32,
@@ -44,7 +41,7 @@ const TAG = {
   landlockAbi: 49,
 } as const
 
-const BOX_FLAG = { namespaces: 1, userNamespace: 2, ownNetwork: 4, loopbackUp: 8, notify: 16 } as const
+const BOX_FLAG = { namespaces: 1, userNamespace: 2, ownNetwork: 4, loopbackUp: 8, notify: 16, programs: 32 } as const
 const MOUNT_KIND = {
   bind: 1,
   tmpfs: 2,
@@ -91,17 +88,22 @@ export type LauncherFrame =
   | { readonly type: 'expired' }
   | { readonly type: 'counters'; readonly map: number; readonly from: number; readonly values: readonly bigint[] }
 
-/** `bpf` is the encoded object of `setup.bpf`. */
-export function encodeSetup(setup: BoxSetup, bpf?: Uint8Array): Buffer {
+/** Arguments of the launcher: what it needs to make namespaces while the rest is still on its way. */
+export function launcherArguments(setup: BoxSetup): readonly string[] {
   const flags =
     (setup.kind === 'namespaces' ? BOX_FLAG.namespaces : 0) |
     (setup.userNamespace ? BOX_FLAG.userNamespace : 0) |
     (setup.network === 'host' ? 0 : BOX_FLAG.ownNetwork) |
     (setup.network === 'loopback' ? BOX_FLAG.loopbackUp : 0) |
-    (setup.notify ? BOX_FLAG.notify : 0)
-  const { landlock, commandSeccomp, wallMs, cgroups } = setup
+    (setup.notify ? BOX_FLAG.notify : 0) |
+    (setup.bpf === undefined ? 0 : BOX_FLAG.programs)
+  return [String(flags), setup.cgroups.v2 ?? '-', ...setup.cgroups.v1]
+}
+
+/** `bpf` is the encoded object of `setup.bpf`. */
+export function encodeSetup(setup: BoxSetup, bpf?: Uint8Array): Buffer {
+  const { landlock, commandSeccomp, wallMs } = setup
   return frame(FRAME.setup, [
-    record(TAG.flags, u32(flags)),
     record(TAG.hostname, text(setup.hostname)),
     ...setup.mounts.map((item) => record(TAG.mount, mountBody(item))),
     record(TAG.workdir, text(setup.workdir)),
@@ -133,8 +135,6 @@ export function encodeSetup(setup: BoxSetup, bpf?: Uint8Array): Buffer {
         ]),
     record(TAG.seccomp, Buffer.from(setup.seccomp)),
     ...(commandSeccomp === undefined ? [] : [record(TAG.seccompCommand, Buffer.from(commandSeccomp))]),
-    ...(cgroups.v2 === undefined ? [] : [record(TAG.cgroup2, text(cgroups.v2))]),
-    ...cgroups.v1.map((directory) => record(TAG.cgroup1, text(directory))),
     ...(bpf === undefined ? [] : [record(TAG.bpf, Buffer.from(bpf))]),
     ...(wallMs === undefined ? [] : [record(TAG.wallMs, u64(BigInt(wallMs)))]),
   ])
@@ -177,14 +177,7 @@ function mountBody(item: MountItem): Buffer {
       return head(MOUNT_KIND.bind, flags, 0, 0, item.target, item.source)
     }
     case 'tmpfs':
-      return head(
-        MOUNT_KIND.tmpfs,
-        item.readonly ? MOUNT_FLAG.readonly : 0,
-        item.mode,
-        item.bytes,
-        item.target,
-        '',
-      )
+      return head(MOUNT_KIND.tmpfs, item.readonly ? MOUNT_FLAG.readonly : 0, item.mode, item.bytes, item.target, '')
     case 'directory':
       return head(MOUNT_KIND.directory, 0, 0, 0, item.target, '')
     case 'symlink':
@@ -304,7 +297,9 @@ function decode(type: number, records: ReadonlyMap<number, Buffer>): LauncherFra
     case 24: {
       const counter = bytes(TAG.counter)
       if (counter.length % 8 !== 0 || counter.length < 8) throw malformed()
-      const values = Array.from({ length: counter.length / 8 - 1 }, (_, index) => counter.readBigUInt64LE(8 + 8 * index))
+      const values = Array.from({ length: counter.length / 8 - 1 }, (_, index) =>
+        counter.readBigUInt64LE(8 + 8 * index),
+      )
       return { type: 'counters', map: counter.readUInt32LE(0), from: counter.readUInt32LE(4), values }
     }
     default:

@@ -2,7 +2,7 @@
 // would have worked. The box holds the module; nothing here rests on what the module or the program beside it does.
 
 import { execFile } from 'node:child_process'
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -11,13 +11,15 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { deny } from '../../src/core/denial.ts'
 import { DeniedError } from '../../src/core/denied-error.ts'
 import type { JsonValue } from '../../src/core/json.ts'
+import type { Requirements } from '../../src/enforcer/feature.ts'
 import type { Profile } from '../../src/enforcer/profile.ts'
 import { SkillHostPool } from '../../src/linux/skill-host/pool.ts'
 import { SkillHost, type SkillHostOwner, type SkillLog } from '../../src/linux/skill-host/skill-host.ts'
-import type { ToolCalls } from '../../src/linux/skill-host/tool-calls.ts'
+import { gatewayCalls, type ToolCalls } from '../../src/linux/skill-host/tool-calls.ts'
+import { bundleOf, openPort, recordTypes } from '../agentport/fixture.ts'
 import { type BuiltChild, buildChild } from '../linux/skill-host/build-child.ts'
 import { ownDirectory, removeDirectories } from './support/linux-box.ts'
-import { childrenOf, footprint, processesWith } from './support/linux-host.ts'
+import { footprint, processesWith } from './support/linux-host.ts'
 import { linuxEnforcer, profileOf } from './support/linux-supervised.ts'
 import { kernelSuite, say } from './support/suite.ts'
 
@@ -59,7 +61,7 @@ export async function askMany({ times }, { tools }) {
 }
 export async function refusedCall({ tool, args = {} }, { tools }) {
   try { return { value: await tools.call(tool, args) } }
-  catch ({ name, code, message, recoverable }) { return { name, code, message, recoverable } }
+  catch ({ name, code = 'none', message, recoverable = 'none' }) { return { name, code, message, recoverable } }
 }
 export async function unreadableCall(_, { tools }) {
   return tools.call('echo', { at: new Date() }).catch(({ code }) => code)
@@ -92,7 +94,6 @@ export const datagram = ({ port }) => new Promise((resolve, reject) => {
   socket.send('x', port, '127.0.0.1', (error) => { socket.close(); error ? reject(error) : resolve('sent') })
 })
 export const kill = ({ pid }) => { process.kill(pid, 0); return 'reached' }
-export const signalGroup = ({ pid }) => { process.kill(-pid, 0); return 'reached' }
 export const addon = ({ path }) => { process.dlopen({ exports: {} }, path); return 'loaded' }
 export const requireAddon = ({ path }) => { createRequire(import.meta.url)(path); return 'loaded' }
 export const secret = ({ name }) => { if (process.env[name] === undefined) throw new Error('unset'); return process.env[name] }
@@ -106,7 +107,7 @@ export const workerWithCompiler = () => new Promise((resolve, reject) => {
   worker.on('error', reject)
   worker.on('exit', () => reject(new Error('exit')))
 })
-export const ownProcessMemory = () => { fs.openSync('/proc/1/mem', 'r'); return 'open' }
+export const ownNode = ({ code }) => execFileSync(process.execPath, ['--jitless', '--no-expose-wasm', '-e', code], { encoding: 'utf8' })
 
 // Frames of its own making.
 const frame = (text, length = Buffer.byteLength(text)) => {
@@ -176,6 +177,7 @@ await kernelSuite('skill host', () => {
     readonly profile?: Profile
     readonly entry?: string
     readonly callTimeoutMs?: number
+    readonly requirements?: Requirements
   }
 
   async function open({
@@ -330,8 +332,17 @@ await kernelSuite('skill host', () => {
   test('the limits of the profile hold it', async () => {
     const wall = await open({ manifest: `${NOTHING}limits: { wall_ms: 1500 }\n` })
     await expect(wall.run('loop')).rejects.toMatchObject({ reason: 'ended' })
-    const heap = await open({ manifest: `${NOTHING}limits: { memory_mb: 96 }\n` })
+    const heap = await open({
+      manifest: `${NOTHING}limits: { memory_mb: 96 }\n`,
+      // Only root can hold the memory of all processes together; that of one is what is tried here.
+      requirements: { limits: 'preferred' },
+    })
     await expect(heap.run('gobble')).rejects.toMatchObject({ reason: 'ended' })
+    const few = await open({
+      manifest: `${NOTHING}limits: { processes: 16 }\n`,
+      requirements: { limits: 'preferred' },
+    })
+    expect(await few.run('add', { a: 1, b: 2 })).toBe(3)
   })
 
   test('a signal ends it: the caller at once, the module a moment later, its tools with it', async () => {
@@ -363,9 +374,14 @@ await kernelSuite('skill host', () => {
     const elsewhere = await ownDirectory()
     const secret = join(elsewhere, 'secret')
     writeFileSync(secret, 'a secret')
-    const library = readdirSync('/usr/lib/x86_64-linux-gnu').find((name) => /^libz\.so\.1$/.test(name)) ?? 'libc.so.6'
-    const addon = join(elsewhere, 'addon.node')
-    await run('cc', ['-shared', '-fPIC', '-x', 'c', '-o', addon, '-'].slice(0, 0)).catch(() => undefined)
+    // One that the skill brings along, where the box can read it.
+    const addon = join(skill, 'addon.node')
+    writeFileSync(
+      join(elsewhere, 'addon.c'),
+      'void *napi_register_module_v1(void *env, void *it) { return (void)env, it; }',
+    )
+    await run('cc', ['-shared', '-fPIC', '-o', addon, join(elsewhere, 'addon.c')])
+    const load = `process.dlopen({ exports: {} }, ${JSON.stringify(addon)}); console.log('loaded')`
     const server = createServer((socket) => socket.destroy())
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     const address = server.address()
@@ -375,7 +391,6 @@ await kernelSuite('skill host', () => {
     await new Promise<void>((resolve) => unix.listen(socketPath, resolve))
     const env = { ...process.env, AGENTPORT_SECRET: 'a secret' }
     process.env['AGENTPORT_SECRET'] = 'a secret'
-    say(`library ${library}`)
     const attacks: readonly (readonly [string, JsonValue])[] = [
       ['read', { path: secret }],
       ['read', { path: `/proc/${process.pid}/environ` }],
@@ -387,6 +402,11 @@ await kernelSuite('skill host', () => {
       ['datagram', { port }],
       ['kill', { pid: process.pid }],
       ['secret', { name: 'AGENTPORT_SECRET' }],
+      ['addon', { path: addon }],
+      ['requireAddon', { path: addon }],
+      // Without the flags of the host: what holds is the box.
+      ['ownNode', { code: load }],
+      ['ownNode', { code: `console.log(require('node:fs').readFileSync(${JSON.stringify(secret)}, 'utf8'))` }],
       ['evaluate', {}],
       ['construct', {}],
       ['wasm', {}],
@@ -402,6 +422,7 @@ await kernelSuite('skill host', () => {
         )
         expect(inside, `${name} ${JSON.stringify(input)}`).toMatchObject({ name: 'SkillHostError', reason: 'threw' })
       }
+      expect(await host.run('ownNode', { code: 'console.log(6 * 7)' })).toBe('42\n')
       expect(await host.run('environment')).not.toContain('AGENTPORT_SECRET')
     } finally {
       delete process.env['AGENTPORT_SECRET']
@@ -453,6 +474,80 @@ await kernelSuite('skill host', () => {
     expect(asked).toEqual([['pay', { sum: 1 }]])
   })
 
+  test('with the right to make code there is a compiler, and still none for text', async () => {
+    const host = await open({ manifest: `${NOTHING}process_rights: [executable_memory]\n` })
+    expect(await host.run('flags')).toMatchObject({ wasm: 'object', argv: expect.not.arrayContaining(['--jitless']) })
+    await expect(host.run('evaluate')).rejects.toMatchObject({ reason: 'threw' })
+    // The control: without the right, and without the flag that does without it, there is no process.
+    const without = await open()
+    const code = "require('node:child_process').execFileSync(process.execPath, ['-e', '1'])"
+    await expect(without.run('ownNode', { code })).rejects.toMatchObject({ reason: 'threw' })
+    expect(await host.run('ownNode', { code: `${code}; console.log('ran')` })).toBe('ran\n')
+  })
+
+  test('in a gateway: confined by its node, every call judged and recorded, and over with the run', async () => {
+    const reads = JSON.stringify([`${skill}/**`, child.program])
+    const manifest = `skill: web
+tools:
+  - { name: module, input_schema: { type: object } }
+  - { name: ping, input_schema: { type: object, additionalProperties: false } }
+  - name: http_get
+    input_schema: { type: object, properties: { url: { type: string } }, additionalProperties: false }
+    resources: [{ from: /url, kind: url }]
+allowed_hosts: [api.example.com]
+allowed_binaries: [${process.execPath}]
+readable_paths: ${reads}
+`
+    const policy = `version: 1
+name: test
+rules:
+  - id: run-module
+    effect: permit
+    nodes: ["*"]
+    tools: [module]
+    binaries: [${process.execPath}]
+    paths: { read: ${reads} }
+  - { id: calls, effect: permit, nodes: ["*"], tools: [ping, http_get], hosts: [api.example.com] }
+`
+    const { port, audit } = await openPort({
+      skills: [bundleOf(manifest)],
+      policy: { file: 'policy.yaml', text: policy },
+      enforcer: await linuxEnforcer(),
+      // A loaded machine must not make this test about time.
+      timeoutMs: 100,
+    })
+    const toolScope = ['module', 'ping', 'http_get']
+    const agents = await port.openRun({ graph: { nodes: { fetch: { skill: 'web', toolScope } } }, principal: 'tester' })
+    const node = await agents.admit('fetch')
+    const host = await SkillHost.open({
+      confinement: await node.confine('module'),
+      directory: skill,
+      entry: 'main.mjs',
+      program: child.program,
+      executionMode: 'shared',
+      signal: node.signal,
+      call: gatewayCalls(node, async (tool, args) => ({ tool, args })),
+    })
+    hosts.push(host)
+    expect(await host.run('ask', { tool: 'ping', args: {} })).toEqual([{ tool: 'ping', args: {} }])
+    const url = 'https://elsewhere.example.com/?k=secret'
+    expect(await host.run('refusedCall', { tool: 'http_get', args: { url } })).toMatchObject({
+      code: 'resource_undeclared',
+      recoverable: 'narrower',
+    })
+    expect(recordTypes(audit)).toContain('process.confined')
+    expect(recordTypes(audit).filter((type) => type.startsWith('call.'))).toEqual([
+      'call.allowed',
+      'call.outcome',
+      'call.denied',
+    ])
+    const running = expect(host.run('sleep')).rejects.toMatchObject({ code: 'ERR_HALTED' })
+    await agents.halt({ reason: 'stop' })
+    await running
+    await agents.close()
+    await port.close()
+  })
+
   test('a given box belongs to the host', async () => {
     const enforcer = await linuxEnforcer()
     const box = await enforcer.open(profileOf(`${NOTHING}allowed_binaries: [/bin/true]\n`))
@@ -469,6 +564,8 @@ await kernelSuite('skill host', () => {
 
   test('every host of a pool is fresh, and none is left when it is closed', async () => {
     const enforcer = await linuxEnforcer()
+    await Promise.all(hosts.splice(0).map((host) => host.close()))
+    expect(processesWith(child.program)).toEqual([])
     const before = footprint()
     const pool = await SkillHostPool.open({
       enforcer,
@@ -494,7 +591,7 @@ await kernelSuite('skill host', () => {
     expect(after.mounts).toEqual(before.mounts)
     expect(after.directories).toEqual(before.directories)
     expect(after.descriptors).toBeLessThanOrEqual(before.descriptors + 4)
-    expect(processesWith(child.program)).toEqual(hosts.filter(({ usable }) => usable).map(() => expect.any(Number)))
+    expect(processesWith(child.program)).toEqual([])
     times.sort((a, b) => a - b)
     say(`from a pool to a result: median ${times[50]?.toFixed(0)} ms, slowest ${times[99]?.toFixed(0)} ms`)
   }, 180_000)
@@ -520,6 +617,6 @@ await kernelSuite('skill host', () => {
     expect(await other.run('count')).toBe(1)
     await other.close()
     await pool.close()
-    expect(childrenOf(process.pid).length).toBeGreaterThanOrEqual(0)
+    expect(processesWith(child.program)).toEqual([])
   })
 })

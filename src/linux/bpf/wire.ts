@@ -12,6 +12,8 @@
 //                  u32 relocations, each: u32 instruction, u8 map
 //   text:          u8 length, bytes without NUL
 //
+// A ring buffer has keys and values of no bytes, no entries, and its size in bytes for max entries.
+//
 // Nothing follows the last program.
 
 import type { BpfMap, BpfObject, BpfProgram } from '../box.ts'

@@ -66,13 +66,7 @@ const TAIL: Readonly<Record<number, readonly [fixed: number, each: number]>> = O
 })
 
 /** Types that stand for another one. */
-const ALIASES: ReadonlySet<number> = new Set([
-  KIND.typedef,
-  KIND.volatile,
-  KIND.constant,
-  KIND.restrict,
-  KIND.typeTag,
-])
+const ALIASES: ReadonlySet<number> = new Set([KIND.typedef, KIND.volatile, KIND.constant, KIND.restrict, KIND.typeTag])
 
 /** The file /sys/kernel/btf/vmlinux. */
 export function parseBtf(bytes: Uint8Array): ParsedBtf {

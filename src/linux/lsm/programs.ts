@@ -42,7 +42,13 @@ const ATTACH_LSM_MAC = 27
 const MAP_HASH = 1
 const MAP_ARRAY = 2
 const MAP_RINGBUF = 27
-const CALL = { getCurrentPidTgid: 14, getCurrentComm: 16, probeReadKernel: 113, ringbufReserve: 131, ringbufSubmit: 132 }
+const CALL = {
+  getCurrentPidTgid: 14,
+  getCurrentComm: 16,
+  probeReadKernel: 113,
+  ringbufReserve: 131,
+  ringbufSubmit: 132,
+}
 
 const FILES = 0
 const EVENTS = 1
@@ -85,18 +91,20 @@ export function lsmPrograms(btf: Btf, options: LsmOptions): BpfObject {
   return Object.freeze({
     maps: Object.freeze([filesMap(options.files), RING, DROPPED_COUNTER]),
     programs: Object.freeze([
-      program(options.cgroup, 'exec', exec.id, layout, (body) => {
+      program(options.cgroup, 'exec', exec.id, layout, false, (body) => {
         body.argument('r7', exec.at('bprm')).field('r7', layout.bprmFile, 'r7')
-        body.identify().require(EXECUTE, 'not-executable')
+        body.identify('unlisted').require(EXECUTE, 'not-executable')
       }),
-      program(options.cgroup, 'map', map.id, layout, (body) => {
+      program(options.cgroup, 'map', map.id, layout, !memory, (body) => {
         body.argument('r8', map.at('prot')).allowUnlessExec('r8')
-        body.argument('r7', map.at('file')).asm.jumpIf('eq', 'r7', 0, memory ? 'allow' : 'anonymous')
+        const noFile = memory ? 'allow' : 'anonymous'
+        body.argument('r7', map.at('file')).asm.jumpIf('eq', 'r7', 0, noFile)
         // What can be written while it is code is memory and not the file.
         if (!memory) body.asm.jumpIf('set', 'r8', PROT_WRITE, 'anonymous')
-        body.identify().require(MAP, 'not-mappable')
+        // Where the verifier dropped the test for NULL, this is it: only NULL cannot be read.
+        body.identify(noFile).require(MAP, 'not-mappable')
       }),
-      program(options.cgroup, 'protect', protect.id, layout, (body) => {
+      program(options.cgroup, 'protect', protect.id, layout, !memory, (body) => {
         body.argument('r8', protect.at('prot')).allowUnlessExec('r8')
         body.argument('r9', protect.at('vma')).field('r7', layout.vmaFile, 'r9')
         body.asm.jumpIf('eq', 'r7', 0, memory ? 'allow' : 'anonymous')
@@ -105,7 +113,7 @@ export function lsmPrograms(btf: Btf, options: LsmOptions): BpfObject {
           // A private page of the file that was written to is no longer the file.
           body.field('r9', layout.vmaAnon, 'r9').asm.jumpIf('ne', 'r9', 0, 'anonymous')
         }
-        body.identify().require(MAP, 'not-mappable')
+        body.identify('unlisted').require(MAP, 'not-mappable')
       }),
     ]),
   })
@@ -126,8 +134,8 @@ class Body {
   }
 
   /** `into` = the pointer at `offset` of what `base` points to. An address that cannot be read holds no listed file. */
-  field(into: Register, offset: number, base: Register): this {
-    this.#read(POINTER_AT, 8, base, offset)
+  field(into: Register, offset: number, base: Register, unreadable = 'unlisted'): this {
+    this.#read(POINTER_AT, 8, base, offset, unreadable)
     this.asm.load(64, into, 'r10', POINTER_AT)
     return this
   }
@@ -138,10 +146,10 @@ class Body {
     return this
   }
 
-  /** Leaves in r0 the address of the bits of the file, or jumps to `unlisted`. */
-  identify(): this {
+  /** Leaves in r0 the address of the bits of the file, or jumps to `unlisted`; to `noFile` when r7 is the address of none. */
+  identify(noFile: string): this {
     const { fileInode, inodeNumber, inodeSuper, superDev } = this.#layout
-    this.field('r7', fileInode, 'r7')
+    this.field('r7', fileInode, 'r7', noFile)
     this.#read(INO_AT, 8, 'r7', inodeNumber)
     this.field('r7', inodeSuper, 'r7')
     this.#read(DEV_AT, 4, 'r7', superDev)
@@ -155,11 +163,15 @@ class Body {
   }
 
   require(bit: number, reason: Reason): this {
-    this.asm.load(32, 'r1', 'r0', 0).jumpIf('set', 'r1', bit, 'allow').mov('r7', LSM_REASONS.indexOf(reason)).jump('deny')
+    this.asm
+      .load(32, 'r1', 'r0', 0)
+      .jumpIf('set', 'r1', bit, 'allow')
+      .mov('r7', LSM_REASONS.indexOf(reason))
+      .jump('deny')
     return this
   }
 
-  #read(to: number, bytes: number, base: Register, offset: number): void {
+  #read(to: number, bytes: number, base: Register, offset: number, unreadable = 'unlisted'): void {
     this.asm
       .mov('r1', 'r10')
       .alu('add', 'r1', to)
@@ -167,7 +179,7 @@ class Body {
       .mov('r3', base)
       .alu('add', 'r3', offset)
       .call(CALL.probeReadKernel)
-      .jumpIf('ne', 'r0', 0, 'unlisted')
+      .jumpIf('ne', 'r0', 0, unreadable)
   }
 }
 
@@ -176,6 +188,8 @@ function program(
   hook: Hook,
   attachBtfId: number,
   layout: Layout,
+  /** Whether anything jumps there: the verifier takes no instruction that nothing leads to. */
+  anonymous: boolean,
   decide: (body: Body) => void,
 ): BpfProgram {
   const body = new Body(layout)
@@ -189,8 +203,8 @@ function program(
     .store(64, 'r10', INO_AT, 0)
     .store(64, 'r10', DEV_AT, 0)
   decide(body)
-  asm.label('unlisted').mov('r7', LSM_REASONS.indexOf('unlisted')).jump('deny')
-  asm.label('anonymous').mov('r7', LSM_REASONS.indexOf('anonymous'))
+  asm.label('unlisted').mov('r7', LSM_REASONS.indexOf('unlisted'))
+  if (anonymous) asm.jump('deny').label('anonymous').mov('r7', LSM_REASONS.indexOf('anonymous'))
   asm
     .label('deny')
     .loadMap('r1', EVENTS)

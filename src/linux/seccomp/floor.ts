@@ -233,7 +233,19 @@ function inspected(needs: SeccompNeeds, refuse: Answer): readonly (readonly [str
     ],
     ['socket', socketRule(needs)],
     // Any other family would be created, and its module loaded, before it is found to have no pairs.
-    ['socketpair', checked(needs.notify ? NOTIFY : fail(EAFNOSUPPORT), whenAll(ALLOW, argumentIs(0, AF_UNIX)))],
+    [
+      'socketpair',
+      checked(
+        needs.notify ? NOTIFY : fail(EAFNOSUPPORT),
+        // One end of a datagram pair can be sent from, or connected, to any socket that has a name: it is not only a pair.
+        ...(needs.unixSockets
+          ? [whenAll(ALLOW, argumentIs(0, AF_UNIX))]
+          : [
+              whenAll(ALLOW, argumentIs(0, AF_UNIX), maskedIs(1, SOCK_TYPE_MASK, SOCK_STREAM, SOCK_SEQPACKET)),
+              whenAll(fail(EPROTONOSUPPORT), argumentIs(0, AF_UNIX)),
+            ]),
+      ),
+    ],
     // The call carries no family, so this is the right to listen on any socket, those of AF_UNIX included.
     ['listen', needs.listen ? ALLOW : refuse],
     ['mmap', needs.executableMemory ? ALLOW : mmapRule(refuse)],
@@ -357,6 +369,7 @@ const NETLINK_ROUTE = 0
 const SOCK_TYPE_MASK = 0xf
 const SOCK_STREAM = 1
 const SOCK_DGRAM = 2
+const SOCK_SEQPACKET = 5
 
 export const PROT_WRITE = 2
 export const PROT_EXEC = 4

@@ -8,7 +8,7 @@ import { type OwnBox, SkillHost, type SkillHostOwner, type SkillHostProgram } fr
 export interface SkillHostPoolOptions extends SkillHostProgram, OwnBox {
   /** Hosts that wait, 1 to 64. */
   readonly size: number
-  /** Milliseconds one of them waits at the most; then it is replaced. 300 000 unless told. */
+  /** Milliseconds one of them waits at the most, 1000 or more; then it is replaced. 300 000 unless told. */
   readonly idleMs?: number
 }
 
@@ -48,8 +48,10 @@ export class SkillHostPool {
   static async open(options: SkillHostPoolOptions): Promise<SkillHostPool> {
     const { size, idleMs = IDLE_MS } = options
     if (!Number.isSafeInteger(size) || size < 1 || size > MOST) throw new TypeError(`a pool has 1 to ${MOST} hosts`)
-    if (!Number.isSafeInteger(idleMs) || idleMs < 1 || idleMs >= 2 ** 31)
-      throw new TypeError('idleMs is no number of milliseconds')
+    // Shorter, and the pool would do nothing but make hosts.
+    if (!Number.isSafeInteger(idleMs) || idleMs < 1_000 || idleMs >= 2 ** 31) {
+      throw new TypeError('idleMs is a number of milliseconds, 1000 at the least')
+    }
     const pool = new SkillHostPool(options)
     pool.#keep(await pool.#start())
     pool.#fill()
@@ -68,12 +70,25 @@ export class SkillHostPool {
   async take(owner: SkillHostOwner): Promise<SkillHost> {
     if (this.#closed) throw new AgentPortError('ERR_STATE_INVALID', 'the pool is closed')
     if (owner.signal?.aborted === true) throw new AgentPortError('ERR_HALTED', 'the run was halted before it began')
-    const kept = this.#waiting.shift()
-    if (kept !== undefined) clearTimeout(kept.idle)
+    const kept = this.#next()
     this.#fill()
-    const host = kept?.host ?? (await this.#start())
+    const host = kept ?? (await this.#start())
+    if (this.#closed && kept === undefined) {
+      await host.close()
+      throw new AgentPortError('ERR_STATE_INVALID', 'the pool is closed')
+    }
     host.assign(owner, this.#options.profile.limits.wallMs)
     return host
+  }
+
+  /** One that lives: the end of a host is known a moment before the pool has heard of it. */
+  #next(): SkillHost | undefined {
+    for (let kept = this.#waiting.shift(); kept !== undefined; kept = this.#waiting.shift()) {
+      clearTimeout(kept.idle)
+      if (kept.host.usable) return kept.host
+      void kept.host.close().catch(() => undefined)
+    }
+    return undefined
   }
 
   /** Ends the hosts that wait, not those that were taken. Idempotent. */
@@ -98,6 +113,8 @@ export class SkillHostPool {
     if (this.#closed || this.#retry !== undefined || this.#filling !== undefined) return
     this.#filling = this.#fillUp().finally(() => {
       this.#filling = undefined
+      // One may have ended after the last look.
+      if (this.#waiting.length < this.#options.size) this.#fill()
     })
   }
 

@@ -3,7 +3,7 @@
 // or its own result.
 
 import { AgentPortError } from '../../core/errors.ts'
-import type { JsonObject, JsonValue } from '../../core/json.ts'
+import type { JsonValue } from '../../core/json.ts'
 import { parsePath } from '../../core/path.ts'
 import { copyPlain } from '../../core/plain.ts'
 import { printable } from '../../core/text.ts'
@@ -116,8 +116,9 @@ export class SkillHost {
     this.#writer = child.stdin.getWriter()
     this.#once = once
     this.#callMs = callMs
-    // A process that ended takes no more; that it ended shows elsewhere.
+    // A process that ended takes no more; that it ended shows elsewhere. Its socket is ours to give back.
     this.#writer.closed.catch(() => undefined)
+    void child.exited.then(() => this.#writer.abort()).catch(() => undefined)
     void this.#read(child.stdout)
     void this.#drain(child.stderr)
   }
@@ -291,11 +292,7 @@ export class SkillHost {
       return
     }
     const active = this.#active
-    if (active === undefined) {
-      // Timers of a module outlive its function. They may print, which nobody reads, and nothing else.
-      if (message.type === 'log' && this.#runs > 0) return
-      throw breach('a message when no function runs')
-    }
+    if (active === undefined) throw breach('a message when no function runs')
     switch (message.type) {
       case 'log':
         if (++active.logLines > FRAME_LIMITS.logLines) throw breach('too many log lines')

@@ -425,15 +425,16 @@ export const FILE_ATTACKS: readonly Attack[] = [
     'the same, by the mode it is created with',
     (h) => ['plant', 'setuid-create', inWork(h)],
     told,
-    hasSetuid,
+    // An ordinary user can lend its own identity this way, which is said; root's is nobody's to lend.
+    { ...hasSetuid, ...root },
   ),
   writing('plant-setuid-mknod', 'the same, by mknod', (h) => ['plant', 'setuid-mknod', inWork(h)], told, hasSetuid),
   writing(
     'plant-setuid-openat2',
     'the same, by openat2',
     (h) => ['plant', 'setuid-openat2', inWork(h)],
-    told,
-    hasSetuid,
+    silent('fallback'),
+    { ...hasSetuid, ...root },
   ),
   writing(
     'plant-capability',

@@ -3,6 +3,8 @@
 
 import { describe, expect, test } from 'vitest'
 
+import { compileProfile } from '../../../src/enforcer/profile.ts'
+import { planBox } from '../../../src/linux/plan.ts'
 import {
   ALLOWED,
   floorOf,
@@ -13,6 +15,8 @@ import {
 } from '../../../src/linux/seccomp/floor.ts'
 import { compileSeccomp } from '../../../src/linux/seccomp/seccomp.ts'
 import { type Arch, SYSCALL_NAMES, syscallTable } from '../../../src/linux/seccomp/syscalls.ts'
+import { NOTHING } from '../../enforcer/helpers.ts'
+import { DEBIAN, host } from '../host.ts'
 import { ARCHES, everyNeed, STRICTEST } from './needs.ts'
 import { isConstantAllow, RET_ALLOW, RET_ERRNO, RET_KILL_PROCESS, RET_USER_NOTIF, run } from './simulator.ts'
 
@@ -136,7 +140,7 @@ describe('whatever is granted', () => {
   })
 
   test('frequent calls are allowed without a look at an argument', () => {
-    const hot = `read write readv writev pread64 openat close fstat newfstatat statx lseek getdents64 fcntl futex brk munmap
+    const hot = `read write readv writev pread64 close fstat newfstatat statx lseek getdents64 fcntl futex brk munmap
       madvise epoll_ctl epoll_pwait ppoll recvfrom recvmsg connect accept4 getsockopt clock_gettime nanosleep getpid gettid
       rt_sigaction rt_sigprocmask sched_yield getrandom execve wait4 exit_group dup3 pipe2 readlinkat faccessat2`
     for (const needs of everyNeed()) {
@@ -144,6 +148,12 @@ describe('whatever is granted', () => {
       const program = boxOf(needs)
       for (const name of hot.split(/\s+/)) {
         expect([name, isConstantAllow(program, auditArch, numberOf(needs.arch, name))]).toEqual([name, true])
+      }
+      // A price that only files of root are worth.
+      for (const name of ['open', 'openat']) {
+        const nr = syscallTable(needs.arch).numbers.get(name)
+        if (nr === undefined) continue
+        expect([name, isConstantAllow(program, auditArch, nr)]).toEqual([name, !needs.rootOutside])
       }
       const mappings = ['mmap', 'mprotect'].map((name) =>
         isConstantAllow(program, auditArch, numberOf(needs.arch, name)),
@@ -171,6 +181,8 @@ describe('whatever is granted', () => {
 })
 
 const NEWUSER = 0x1000_0000
+const O_CREAT = 0o100
+const O_TMPFILE = 0o2020_0000
 
 describe.each(ARCHES)('arguments on %s', (arch) => {
   test.each<[string, readonly number[], string]>([
@@ -227,6 +239,10 @@ describe.each(ARCHES)('arguments on %s', (arch) => {
     ['setsockopt', [3, 6, 31], 'ENOENT'],
     ['socketpair', [1, 1], 'allow'],
     ['socketpair', [1, 0x80805], 'allow'],
+    // One of a datagram pair can be pointed anywhere.
+    ['socketpair', [1, 2], 'EPROTONOSUPPORT'],
+    ['socketpair', [1, 0x80802], 'EPROTONOSUPPORT'],
+    ['socketpair', [1, 3], 'EPROTONOSUPPORT'],
     ['socketpair', [30, 1], 'EAFNOSUPPORT'],
     ['socketpair', [2, 1], 'EAFNOSUPPORT'],
     ['shmat', [0, 0, 0x1000], 'allow'],
@@ -257,6 +273,91 @@ describe.each(ARCHES)('arguments on %s', (arch) => {
     // Nothing but silence depends on whether somebody listens.
     const told = ask({ arch, notify: true }, name, ...args)
     expect(told).toBe(answer === 'EPERM' || answer === 'EAFNOSUPPORT' ? 'notify' : answer)
+  })
+
+  // Of open and openat: flags before the mode.
+  test.each<[string, readonly number[], ordinary: string, root: string]>([
+    ['chmod', [0, 0o755], 'allow', 'allow'],
+    ['chmod', [0, 0o1777], 'allow', 'allow'],
+    ['chmod', [0, 0o4755], 'EPERM', 'EPERM'],
+    ['chmod', [0, 0o2755], 'allow', 'EPERM'],
+    ['chmod', [0, 0o6755], 'EPERM', 'EPERM'],
+    // As of a structure stat, with the type in it.
+    ['chmod', [0, 0o100755], 'allow', 'allow'],
+    ['chmod', [0, 0o104755], 'EPERM', 'EPERM'],
+    ['fchmod', [3, 0o644], 'allow', 'allow'],
+    ['fchmod', [3, 0o4711], 'EPERM', 'EPERM'],
+    ['fchmod', [3, 0o2711], 'allow', 'EPERM'],
+    ['fchmodat', [3, 0, 0o644], 'allow', 'allow'],
+    ['fchmodat', [3, 0o4000, 0o644], 'allow', 'allow'],
+    ['fchmodat', [3, 0, 0o4711], 'EPERM', 'EPERM'],
+    ['fchmodat', [3, 0, 0o2711], 'allow', 'EPERM'],
+    ['fchmodat2', [3, 0, 0o644, 0x1000], 'allow', 'allow'],
+    ['fchmodat2', [3, 0, 0o4711, 0x1000], 'EPERM', 'EPERM'],
+    ['fchmodat2', [3, 0, 0o2711, 0x1000], 'allow', 'EPERM'],
+    ['creat', [0, 0o666], 'allow', 'allow'],
+    ['creat', [0, 0o4755], 'EPERM', 'EPERM'],
+    ['creat', [0, 0o2755], 'allow', 'EPERM'],
+    ['mknod', [0, 0o104755], 'EPERM', 'EPERM'],
+    ['mknod', [0, 0o4755], 'EPERM', 'EPERM'],
+    ['mknod', [0, 0o2755], 'allow', 'EPERM'],
+    ['mknod', [0, 0o10644], 'allow', 'allow'],
+    ['mknod', [0, 0o20644], 'EPERM', 'EPERM'],
+    ['mknodat', [3, 0, 0o104755], 'EPERM', 'EPERM'],
+    ['mknodat', [3, 0, 0o102755], 'allow', 'EPERM'],
+    ['mknodat', [3, 0, 0o100755], 'allow', 'allow'],
+    ['mknodat', [3, 0, 0o60644], 'EPERM', 'EPERM'],
+    ['open', [0, O_CREAT | 1, 0o644], 'allow', 'allow'],
+    ['open', [0, O_CREAT | 1, 0o4755], 'allow', 'EPERM'],
+    ['open', [0, O_TMPFILE | 2, 0o4755], 'allow', 'EPERM'],
+    ['open', [0, O_TMPFILE | 2, 0o600], 'allow', 'allow'],
+    // Nothing is created, so there is no mode: what stands in its place is left over.
+    ['open', [0, 0, 0o6755], 'allow', 'allow'],
+    ['open', [0, 0o1000 | 2, -1], 'allow', 'allow'],
+    // O_DIRECTORY, which is part of O_TMPFILE, on either architecture.
+    ['open', [0, 0o20_0000, -1], 'allow', 'allow'],
+    ['open', [0, 0o4_0000, -1], 'allow', 'allow'],
+    ['openat', [3, 0, O_CREAT | 1, 0o644], 'allow', 'allow'],
+    ['openat', [3, 0, O_CREAT | 1, 0o4755], 'allow', 'EPERM'],
+    ['openat', [3, 0, O_CREAT | 1, 0o2755], 'allow', 'EPERM'],
+    ['openat', [3, 0, O_TMPFILE | 2, 0o2755], 'allow', 'EPERM'],
+    ['openat', [3, 0, 0, -1], 'allow', 'allow'],
+    ['openat', [3, 0, 0o20_0000, -1], 'allow', 'allow'],
+    ['openat', [3, 0, 0o4_0000, -1], 'allow', 'allow'],
+    ['openat', [3, 0o6100, 1, 0o6755], 'allow', 'allow'],
+    ['openat2', [3, 0, 0, 24], 'allow', 'ENOSYS'],
+    // The kernel takes nothing but permissions from the mode of a directory.
+    ['mkdirat', [3, 0, 0o4755], 'allow', 'allow'],
+  ])('files that run as their owner: %s(%j) is %s, and as root %s', (name, args, ordinary, root) => {
+    if (!syscallTable(arch).numbers.has(name)) return
+    for (const [rootOutside, answer] of [
+      [false, ordinary],
+      [true, root],
+    ] as const) {
+      expect([rootOutside, ask({ arch, rootOutside }, name, ...args)]).toEqual([rootOutside, answer])
+      const told = answer === 'EPERM' ? 'notify' : answer
+      expect([rootOutside, ask({ arch, rootOutside, notify: true }, name, ...args)]).toEqual([rootOutside, told])
+    }
+  })
+
+  test('root outside changes nothing but what makes files', () => {
+    const [ordinary, root] = [false, true].map((rootOutside) => floorOf({ ...STRICTEST, arch, rootOutside }).box.rules)
+    const { numbers } = syscallTable(arch)
+    const differing = [...numbers].filter(
+      ([, nr]) => JSON.stringify(ordinary?.get(nr)) !== JSON.stringify(root?.get(nr)),
+    )
+    const made = 'chmod fchmod fchmodat fchmodat2 creat mknod mknodat open openat openat2'.split(' ')
+    expect(differing.map(([name]) => name).sort()).toEqual(made.filter((name) => numbers.has(name)).sort())
+  })
+
+  test('a plan says whether it is root’s', () => {
+    const profile = compileProfile(NOTHING, { permits: [], forbids: [] }).profile
+    const files = host(DEBIAN)
+    for (const uid of [0, 1001]) {
+      const facts = { arch, uid, gid: uid, namespaces: 'root', landlockAbi: 7, seccompNotify: false } as const
+      const box = compileSeccomp({ ...STRICTEST, arch, rootOutside: uid === 0 }).box
+      expect(planBox(profile, facts, files).setup.seccomp).toEqual(box)
+    }
   })
 
   test('code in memory is a right', () => {

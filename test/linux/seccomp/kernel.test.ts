@@ -117,6 +117,9 @@ describe.skipIf(missing !== undefined)('in this kernel', () => {
     ['listen', [nr('listen'), ONES, 1], 'errno 9', 'errno 1'],
     ['a listener of seccomp', [nr('seccomp'), 1, 8, ONES], 'errno 14', 'errno 1'],
     ['clone3', [nr('clone3'), 0, 0], 'errno 22', 'errno 38'],
+    ['a file that runs as its owner', [nr('fchmod'), ONES, 0o4755], 'errno 9', 'errno 1'],
+    ['a file that runs as its owner, by name', [nr('fchmodat'), 0, ONES, 0o104755n | HIGH], 'errno 14', 'errno 1'],
+    ['a file made to run as its owner', [nr('mknodat'), 0, ONES, 0o104755], 'errno 14', 'errno 1'],
   ]
 
   test.each(ATTACKS)('%s', (_, call, without, within) => {
@@ -188,6 +191,47 @@ describe.skipIf(missing !== undefined)('in this kernel', () => {
     ])
   })
 
+  describe('files left behind that run as their owner', () => {
+    /** Modes of what was left, by way to leave it. */
+    function left(mode: string, program: string): ReadonlyMap<string, string> {
+      const answers = probed(['leave', program, mode, mkdtempSync(join(directory, 'left-'))])
+      return new Map(answers.map((answer) => answer.split(': ') as [string, string]))
+    }
+    const FREQUENT = ['open', 'old open', 'O_TMPFILE', 'openat2']
+    // What older kernels and some file systems have not got.
+    const MAY_LACK: Readonly<Record<string, string>> = { fchmodat2: 'errno 38', O_TMPFILE: 'errno 95' }
+
+    test.each(['4755', '2755', '6755'])('%s', (mode) => {
+      const own = left(mode, '-')
+      const root = left(mode, box({ rootOutside: true }))
+      const ordinary = left(mode, box())
+      expect(own.size).toBe(arch === 'x64' ? 13 : 9)
+      expect([root.size, ordinary.size]).toEqual([own.size, own.size])
+      for (const [way, control] of own) {
+        if (way === 'mkdirat' || way === 'opening') {
+          // Nothing to refuse: the kernel does not take the bits from these.
+          const harmless = way === 'mkdirat' ? '755' : '600'
+          expect([way, control, root.get(way), ordinary.get(way)]).toEqual([way, harmless, harmless, harmless])
+          continue
+        }
+        if (control !== MAY_LACK[way]) expect([way, control]).toEqual([way, mode])
+        expect([way, root.get(way)]).toEqual([way, way === 'openat2' ? 'errno 38' : 'errno 1'])
+        const allowed = FREQUENT.includes(way) || mode === '2755'
+        expect([way, ordinary.get(way)]).toEqual([way, allowed ? control : 'errno 1'])
+      }
+    })
+
+    test('others are as they were', () => {
+      const own = left('1754', '-')
+      for (const rootOutside of [false, true]) {
+        const within = new Map(left('1754', box({ rootOutside })))
+        if (rootOutside) expect(within.get('openat2')).toBe('errno 38')
+        if (rootOutside) within.set('openat2', own.get('openat2') ?? '')
+        expect(within).toEqual(own)
+      }
+    })
+  })
+
   test('a forbidden call that the first process needs is refused to commands', () => {
     const needs = { ...STRICTEST, arch, forbiddenSyscalls: ['getcwd'] }
     const programs = compileSeccomp(needs)
@@ -208,6 +252,16 @@ describe.skipIf(missing !== undefined)('in this kernel', () => {
       const script =
         'printf "b\\na\\n" | sort | tr a-z A-Z; (exit 3); echo $?; (sleep 0.01) & wait; ls / >/dev/null && echo done'
       expect(output(box(), 'sh', '-c', script)).toBe('0: A\nB\n3\ndone')
+    })
+
+    test('a shell that makes and copies files as root', () => {
+      const script = (): string => `set -e
+        cd ${mkdtempSync(join(directory, 'honest-'))}
+        mkdir -p -m 750 a/b; echo text >a/b/c; chmod 755 a/b/c; cp -p a/b/c d; mv d e; : >>e; mkfifo f; cp -R a g
+        chmod u+s g/b/c 2>/dev/null || echo refused
+        stat -c %a e g/b/c`
+      expect(output('-', 'sh', '-c', script())).toBe('0: 755\n4755')
+      expect(output(box({ rootOutside: true }), 'sh', '-c', script())).toBe('0: refused\n755\n755')
     })
 
     test('Node with a worker and a child, when it may make code', () => {

@@ -21,6 +21,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -260,6 +261,62 @@ static void under_program(void) {
   say("box: filter by prctl", prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &what, 0, 0));
 }
 
+static const char *file = "left";
+
+static long by_open(int mode) { return syscall(SYS_openat, AT_FDCWD, file, O_CREAT | O_WRONLY, mode); }
+static long by_tmpfile(int mode) { return syscall(SYS_openat, AT_FDCWD, ".", O_TMPFILE | O_WRONLY, mode); }
+static long by_openat2(int mode) {
+  struct {
+    unsigned long long flags, mode, resolve;
+  } how = {O_CREAT | O_WRONLY, mode, 0};
+  return syscall(437, AT_FDCWD, file, &how, sizeof how);
+}
+static long by_mknodat(int mode) { return syscall(SYS_mknodat, AT_FDCWD, file, S_IFREG | mode, 0); }
+static long by_mkdirat(int mode) { return syscall(SYS_mkdirat, AT_FDCWD, file, mode); }
+
+static int made(void) { return open(file, O_CREAT | O_WRONLY, 0600); }
+static long by_fchmod(int mode) { return syscall(SYS_fchmod, made(), mode); }
+static long by_fchmodat(int mode) { return close(made()) | syscall(SYS_fchmodat, AT_FDCWD, file, mode); }
+static long by_fchmodat2(int mode) { return close(made()) | syscall(452, AT_FDCWD, file, mode, 0); }
+// The mode counts for nothing when nothing is created.
+static long by_opening(int mode) { return close(made()) | syscall(SYS_openat, AT_FDCWD, file, O_RDONLY, mode); }
+#ifdef __x86_64__
+static long by_old_open(int mode) { return syscall(SYS_open, file, O_CREAT | O_WRONLY, mode); }
+static long by_creat(int mode) { return syscall(SYS_creat, file, mode); }
+static long by_mknod(int mode) { return syscall(SYS_mknod, file, S_IFREG | mode, 0); }
+static long by_chmod(int mode) { return close(made()) | syscall(SYS_chmod, file, mode); }
+#endif
+
+static const struct {
+  const char *name;
+  long (*leave)(int mode);
+} ways[] = {
+    {"open", by_open},       {"O_TMPFILE", by_tmpfile}, {"openat2", by_openat2},     {"mknodat", by_mknodat},
+    {"mkdirat", by_mkdirat}, {"fchmod", by_fchmod},     {"fchmodat", by_fchmodat},   {"fchmodat2", by_fchmodat2},
+    {"opening", by_opening},
+#ifdef __x86_64__
+    {"old open", by_old_open}, {"creat", by_creat}, {"mknod", by_mknod}, {"chmod", by_chmod},
+#endif
+};
+
+// Each way to leave a file of that mode in this directory, and the mode of what is left then.
+static void leave(int mode) {
+  umask(0);
+  confine(0);
+  for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+    errno = 0;
+    long result = ways[i].leave(mode);
+    int error = errno;
+    struct stat left;
+    // A file without a name has its number only.
+    int nameless = strcmp(ways[i].name, "O_TMPFILE") == 0;
+    if (result < 0) printf("%s: errno %d\n", ways[i].name, error);
+    else if (nameless ? fstat(result, &left) : stat(file, &left)) fail(ways[i].name);
+    else printf("%s: %o\n", ways[i].name, left.st_mode & 07777);
+    if (unlink(file)) rmdir(file);
+  }
+}
+
 int main(int argc, char **argv) {
   if (argc < 3) return 125;
   load(argv[2]);
@@ -273,6 +330,9 @@ int main(int argc, char **argv) {
     play(errno_under_newer_listener);
     play(notified_under_newer_without_listener);
     play(under_program);
+  } else if (strcmp(argv[1], "leave") == 0 && argc > 4) {
+    if (chdir(argv[4])) fail(argv[4]);
+    leave(strtol(argv[3], NULL, 8));
   } else if (strcmp(argv[1], "exec") == 0 && argc > 3) {
     confine(0);
     execvp(argv[3], argv + 3);

@@ -49,6 +49,8 @@ describe('every box', () => {
       STRICTEST,
       { ...STRICTEST, ...widest },
       { ...STRICTEST, inet: true, notify: true },
+      { ...STRICTEST, rootOutside: true },
+      { ...STRICTEST, ...widest, rootOutside: true },
       { ...STRICTEST, namespaces: false, forbiddenSyscalls: ['clone', 'connect', 'socket', 'mmap'] },
     ]) {
       const { box, command } = floorOf({ ...needs, arch })

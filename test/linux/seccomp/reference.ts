@@ -26,6 +26,12 @@ function returned(answer: Answer): number {
   return RET_ERRNO + answer.errno
 }
 
+/** Each alone, when a rule asks for any of a few. */
+function bitsOf(mask: number): readonly number[] {
+  const bits = Array.from({ length: 32 }, (_, index) => (1 << index) >>> 0).filter((bit) => (mask & bit) !== 0)
+  return bits.length > 2 ? [] : bits
+}
+
 /** Vectors on both sides of everything the rule set asks of this call, each also with garbage in the upper half. */
 export function vectorsFor(rule: Rule | undefined): readonly (readonly bigint[])[] {
   if (rule === undefined || rule.kind !== 'checked')
@@ -34,7 +40,8 @@ export function vectorsFor(rule: Rule | undefined): readonly (readonly bigint[])
   for (const { argument, mask, anyOf } of rule.cases.flatMap(({ when }) => when)) {
     for (const value of anyOf) {
       const outside = BigInt(~mask >>> 0)
-      for (const near of [BigInt(value), BigInt(value) ^ 1n, BigInt(value) | outside, BigInt((value ^ mask) >>> 0)]) {
+      const nearby = [value, (value ^ 1) >>> 0, (value ^ mask) >>> 0, ...bitsOf(mask).map((bit) => (value ^ bit) >>> 0)]
+      for (const near of [...nearby.map(BigInt), BigInt(value) | outside]) {
         interesting[argument]?.add(near)
         interesting[argument]?.add(near | 0x1_0000_0000n)
         interesting[argument]?.add(near | 0xffff_ffff_0000_0000n)
