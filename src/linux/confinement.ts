@@ -179,8 +179,10 @@ export class LinuxConfinement implements Confinement {
     return env
   }
 
-  async #exited({ pid, status }: LaunchedCommand): Promise<ExitStatus> {
+  async #exited({ pid, status, channels }: LaunchedCommand): Promise<ExitStatus> {
     const exit = exitStatus(await status)
+    // Nobody is left to read it, and a writer that nobody closes would hold the descriptor for ever.
+    channels[0]?.destroy()
     this.#parts.tell({ type: 'exited', pid, ...exit })
     if (this.#parts.profile.executionMode === 'ephemeral') void this.kill()
     return exit

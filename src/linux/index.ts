@@ -16,3 +16,21 @@ export type { Observation } from './observe/observation.ts'
 export { type ObserveOptions, observe, type RunningObservation } from './observe/observer.ts'
 export { ProfileUnrepresentableError } from './plan.ts'
 export type { HostProbe, Trial } from './probe.ts'
+export { SkillHostError, type SkillFailure } from './skill-host/failure.ts'
+export { type SkillHostFiles, type SkillHostNeeds, skillHostNeeds } from './skill-host/needs.ts'
+export { SkillHostPool, type SkillHostPoolOptions } from './skill-host/pool.ts'
+export {
+  SkillHost,
+  type SkillHostOptions,
+  type SkillHostOwner,
+  type SkillLog,
+  type SkillRunOptions,
+} from './skill-host/skill-host.ts'
+export {
+  type CallAuthority,
+  type Dispatch,
+  gatewayCalls,
+  type JudgedCall,
+  type ToolCalls,
+  type ToolRefusal,
+} from './skill-host/tool-calls.ts'

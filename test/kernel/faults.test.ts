@@ -140,13 +140,16 @@ await kernelSuite('a system call that fails while a box is made', () => {
     ['taking Landlock', one('landlock_restrict_self'), 'landlock'],
     ['taking seccomp', one('seccomp'), 'seccomp'],
     ['watching children', one('signalfd4'), 'serve'],
-  ] satisfies readonly (readonly [string, Hidden, string | RegExp | undefined])[])('%s', async (_title, hidden, step) => {
-    const error = await failure(plan(GRANTED), await hider.program(launcher.path, [hidden]))
-    if (hidden.syscall.startsWith('landlock') && facts.landlockAbi === 0) return
-    // Before the launcher knows anything, it can only go away; that is a refusal too.
-    if (step === undefined) expect(error).toMatchObject({ code: 'ERR_ENFORCEMENT_UNAVAILABLE' })
-    else expectStep(error, step)
-  })
+  ] satisfies readonly (readonly [string, Hidden, string | RegExp | undefined])[])(
+    '%s',
+    async (_title, hidden, step) => {
+      const error = await failure(plan(GRANTED), await hider.program(launcher.path, [hidden]))
+      if (hidden.syscall.startsWith('landlock') && facts.landlockAbi === 0) return
+      // Before the launcher knows anything, it can only go away; that is a refusal too.
+      if (step === undefined) expect(error).toMatchObject({ code: 'ERR_ENFORCEMENT_UNAVAILABLE' })
+      else expectStep(error, step)
+    },
+  )
 
   test.each([
     ['a socket', one('socket'), 'loopback'],
@@ -300,7 +303,7 @@ await kernelSuite('a launcher with too little', () => {
 
   async function limited(limits: string): Promise<string> {
     const path = join(work, `limited-${limits.replaceAll(/\W/g, '')}`)
-    writeFileSync(path, `#!/bin/sh\n${limits}\nexec ${launcher.path}\n`, { mode: 0o755 })
+    writeFileSync(path, `#!/bin/sh\n${limits}\nexec ${launcher.path} "$@"\n`, { mode: 0o755 })
     return path
   }
 

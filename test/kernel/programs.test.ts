@@ -228,7 +228,7 @@ await programSuite('the script of a skill', ['/bin/sh', '/usr/bin/awk', '/usr/bi
         'set -eu',
         'work=$1',
         'scratch=$(mktemp)',
-        "trap 'rm -f \"$scratch\"' EXIT",
+        'trap \'rm -f "$scratch"\' EXIT',
         `grep -v ' 200$' "$work/access.log" | awk '{ print $2, $3 }' | sort | uniq -c | sed 's/^ *//' >"$scratch"`,
         'mkdir -p "$work/out/day"',
         'cat_lines() { while read -r line; do printf "%s\\n" "$line"; done; }',
@@ -272,7 +272,16 @@ await programSuite('curl', ['/usr/bin/curl'], () => {
     const profile = profileFrom('curl', { ORIGIN: `http://${NAME}:${origin.port}` })
     const address = profileFrom('curl', { ORIGIN: origin.url })
     const box = await openBox({ ...profile, egress: [...profile.egress, ...address.egress] })
-    const outcome = await runIn(box, '/usr/bin/curl', '--noproxy', '*', '-sS', '-m', '20', `http://${NAME}:${origin.port}/page`)
+    const outcome = await runIn(
+      box,
+      '/usr/bin/curl',
+      '--noproxy',
+      '*',
+      '-sS',
+      '-m',
+      '20',
+      `http://${NAME}:${origin.port}/page`,
+    )
     succeeded(outcome)
     expect(outcome.stdout).toBe('page of the origin\n')
     expect(origin.requests).toEqual([`${NAME}:${origin.port} /page`])
@@ -329,7 +338,17 @@ await programSuite('git', ['/usr/bin/git'], () => {
     expect(got('clone/file')).toBe('content\n')
     expect((await runIn(box, '/usr/bin/git', '-C', clone, 'log', '--format=%s')).stdout).toBe('first\n')
     // A helper of the repository's choosing is a program like any other.
-    const helped = await runIn(box, '/usr/bin/git', '-C', clone, '-c', 'core.pager=/usr/bin/id', '-c', 'alias.x=!id', 'x')
+    const helped = await runIn(
+      box,
+      '/usr/bin/git',
+      '-C',
+      clone,
+      '-c',
+      'core.pager=/usr/bin/id',
+      '-c',
+      'alias.x=!id',
+      'x',
+    )
     expect(helped.stdout).not.toContain('uid=')
     expect(await ask('/usr/bin/git', '-C', clone, 'rev-parse', 'HEAD')).toMatch(/^[0-9a-f]{40}$/)
   })

@@ -143,15 +143,13 @@ function under(object: BpfObject | undefined, group: string, command: readonly s
   }
 }
 
-async function withGroup(
-  use: (group: string, id: bigint, cgroups: Cgroups) => Promise<string | void>,
-): Promise<string> {
+async function withGroup(use: (group: string, id: bigint, cgroups: Cgroups) => unknown): Promise<unknown> {
   const opened = openCgroups()
   if (!opened.ok) throw new Error(opened.reason)
   const { cgroups } = opened
   try {
     if (cgroups.paths.v2 === undefined || cgroups.id === undefined) throw new Error('no cgroup v2')
-    return (await use(cgroups.paths.v2, cgroups.id, cgroups)) ?? ''
+    return await use(cgroups.paths.v2, cgroups.id, cgroups)
   } finally {
     await cgroups.kill()
     await cgroups.remove()
@@ -177,7 +175,7 @@ await check('probe: the programs load, attach and refuse', async () => {
 })
 
 await check('without the programs every attempt gets through', () =>
-  withGroup(async (group) => {
+  withGroup((group) => {
     const attempts = [...ALLOWED, ...DENIED.map(([line]) => line)]
     const { answers, stderr } = under(undefined, group, [attempt], lines(attempts))
     expectSame(
@@ -190,7 +188,7 @@ await check('without the programs every attempt gets through', () =>
 )
 
 await check('listed files run and are mapped', () =>
-  withGroup(async (group, cgroup) => {
+  withGroup((group, cgroup) => {
     const { answers, events, stderr } = under(lsmPrograms(btf, { cgroup, files }), group, [attempt], lines(ALLOWED))
     expectSame(stderr, '')
     expectSame(
@@ -205,7 +203,7 @@ await check('listed files run and are mapped', () =>
 for (const [line, hook, reason] of DENIED) {
   const [kind = '', path = ''] = line.split(' ')
   await check(`refused with an event: ${kind} ${path.replace(directory, '').replace(/^.*\//, '')}`.trim(), () =>
-    withGroup(async (group, cgroup) => {
+    withGroup((group, cgroup) => {
       const { answers, events, dropped, stderr } = under(
         lsmPrograms(btf, { cgroup, files }),
         group,
@@ -226,7 +224,7 @@ for (const [line, hook, reason] of DENIED) {
 }
 
 await check('events that do not fit are counted', () =>
-  withGroup(async (group, cgroup) => {
+  withGroup((group, cgroup) => {
     const many = 6_000
     const { answers, events, dropped } = under(
       lsmPrograms(btf, { cgroup, files }),
@@ -264,14 +262,14 @@ await check('others on the host are not looked at', () =>
 )
 
 await check('a group without any listed file runs nothing', () =>
-  withGroup(async (group, cgroup) => {
+  withGroup((group, cgroup) => {
     const { status, stderr } = under(lsmPrograms(btf, { cgroup, files: [] }), group, [program])
     expectSame([status, /Operation not permitted/.test(stderr)], [125, true])
   }),
 )
 
 await check('executable memory is a right: Node runs with it and not without', () =>
-  withGroup(async (group, cgroup) => {
+  withGroup((group, cgroup) => {
     const node = realpathSync(process.execPath)
     const libraries = libraryClosure(nodeHostFiles, [node], { machine }).files
     const mine = openLsmFiles([
@@ -383,7 +381,7 @@ await check('a file that an overlay could confuse with another is refused', () =
 
 held.close()
 
-const doctor = join(directory, 'cli.mjs')
+const doctor = join(directory, 'dist/cli/bin.mjs')
 if (existsSync(doctor)) {
   await check('agentport doctor: the self-test of a box on this kernel', () => {
     const { stdout, stderr, status } = spawnSync(process.execPath, [doctor, 'doctor', '--json'], {

@@ -30,15 +30,14 @@ export const MODE_ARGUMENTS: ReadonlyMap<string, ModeArguments> = new Map<string
 const ENOSYS = 38
 
 /**
- * The frequent calls only when `rootOutside`: the kernel runs the program each time for a call whose arguments matter. So
- * an ordinary user can still lend the identity it has itself by open(2), which is nobody else's to lose. S_ISGID likewise:
- * on directories of ordinary users it is ordinary (git init --shared), and a group has to be one's own for it to be set.
+ * open(2) is looked at too, for which the kernel then runs the program each time: some fifty nanoseconds, and without it the
+ * rest would be for show. S_ISGID only where the box has uid 0 on the host: on directories of ordinary users it is ordinary
+ * (git init --shared), and a group has to be one's own for it to be set.
  */
 export function fileModeRules(rootOutside: boolean, refuse: Answer): readonly [string, Rule][] {
   const setId = rootOutside ? S_ISUID | S_ISGID : S_ISUID
   const rules: [string, Rule][] = []
   for (const [name, { mode, flags, typed }] of MODE_ARGUMENTS) {
-    if (flags !== undefined && !rootOutside) continue
     rules.push([
       name,
       checked(
@@ -50,7 +49,7 @@ export function fileModeRules(rootOutside: boolean, refuse: Answer): readonly [s
     ])
   }
   // Its flags and mode are behind a pointer. Callers run on kernels without it (before 5.6) too, and fall back to openat.
-  if (rootOutside) rules.push(['openat2', fail(ENOSYS)])
+  rules.push(['openat2', fail(ENOSYS)])
   return rules
 }
 

@@ -425,8 +425,7 @@ export const FILE_ATTACKS: readonly Attack[] = [
     'the same, by the mode it is created with',
     (h) => ['plant', 'setuid-create', inWork(h)],
     told,
-    // An ordinary user can lend its own identity this way, which is said; root's is nobody's to lend.
-    { ...hasSetuid, ...root },
+    hasSetuid,
   ),
   writing('plant-setuid-mknod', 'the same, by mknod', (h) => ['plant', 'setuid-mknod', inWork(h)], told, hasSetuid),
   writing(
@@ -434,7 +433,7 @@ export const FILE_ATTACKS: readonly Attack[] = [
     'the same, by openat2',
     (h) => ['plant', 'setuid-openat2', inWork(h)],
     silent('fallback'),
-    { ...hasSetuid, ...root },
+    hasSetuid,
   ),
   writing(
     'plant-capability',

@@ -282,7 +282,7 @@ ATTACK(socket_filter, "socket-filter") {
   struct sock_filter code[] = {BPF_STMT(BPF_RET | BPF_K, 0xffff)};
   struct sock_fprog program = {1, code};
   int pair[2];
-  must(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) == 0, "socketpair");
+  must(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0, "socketpair");
   must(setsockopt(pair[0], SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0, "SO_ATTACH_FILTER");
   succeeded();
 }

@@ -192,7 +192,8 @@ export class AttackHost {
     await ended
     clearTimeout(patience)
     for (const shared of this.#watched.slice(0, 2)) await rm(shared, { force: true })
-    await rm(this.root, { recursive: true, force: true })
+    // What a control left running may still be writing.
+    await rm(this.root, { recursive: true, force: true, maxRetries: 20, retryDelay: 25 })
     // What a control wrote where everybody may.
     for (const left of [`/tmp/${this.name}-x`, `/tmp/${this.name}-x.so`, `/dev/shm/${this.name}-x`]) {
       await rm(left, { force: true })

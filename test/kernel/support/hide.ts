@@ -38,7 +38,7 @@ export async function buildHider(): Promise<Hider> {
     before,
     program: async (file, hidden) => {
       const wrapper = join(directory, `program-${++programs}`)
-      await writeFile(wrapper, `#!/bin/sh\nexec ${before(hidden).join(' ')} ${file}\n`, { mode: 0o755 })
+      await writeFile(wrapper, `#!/bin/sh\nexec ${before(hidden).join(' ')} ${file} "$@"\n`, { mode: 0o755 })
       return wrapper
     },
     remove: () => rm(directory, { recursive: true, force: true }),

@@ -25,8 +25,10 @@ export interface Footprint {
   readonly descriptors: number
   readonly mounts: readonly string[]
   readonly children: readonly number[]
+  /** Of the temporary directory, which should be this process's own. */
   readonly directories: readonly string[]
-  readonly groups: string
+  /** The control group of this process, and those that its boxes have. */
+  readonly groups: readonly string[]
 }
 
 /** Everything of this process and the host that a box may use and has to give back. */
@@ -35,8 +37,27 @@ export function footprint(): Footprint {
     descriptors: readdirSync('/proc/self/fd').length,
     mounts: mountTargets(),
     children: childrenOf(process.pid),
-    directories: readdirSync(tmpdir()).filter((name) => name.startsWith('agentport-')),
-    groups: readOr('/proc/self/cgroup'),
+    directories: readdirSync(tmpdir()),
+    groups: [readOr('/proc/self/cgroup'), ...groupsOf(process.pid)],
+  }
+}
+
+/** Control groups that were made for boxes of `pid`; the name of each begins so. */
+export function groupsOf(pid: number): readonly string[] {
+  const prefix = `agentport-${pid}-`
+  const below = (directory: string, depth: number): readonly string[] =>
+    directoriesIn(directory).flatMap((name) => {
+      const path = `${directory}/${name}`
+      return name.startsWith(prefix) ? [path] : depth === 0 ? [] : below(path, depth - 1)
+    })
+  return below('/sys/fs/cgroup', 8)
+}
+
+function directoriesIn(path: string): readonly string[] {
+  try {
+    return readdirSync(path, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []))
+  } catch {
+    return []
   }
 }
 

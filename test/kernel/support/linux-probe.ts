@@ -38,7 +38,8 @@ async function preferred(): Promise<unknown> {
   try {
     const box = await enforcer.open(PROFILE, { requirements: ALL_PREFERRED })
     const outcomes: Record<string, Outcome> = {}
-    for (const file of [granted, secret]) outcomes[file === granted ? 'granted' : 'secret'] = await runIn(box, '/usr/bin/cat', file)
+    for (const file of [granted, secret])
+      outcomes[file === granted ? 'granted' : 'secret'] = await runIn(box, '/usr/bin/cat', file)
     const report = { features: box.report.features, ...outcomes }
     await box.close()
     return report

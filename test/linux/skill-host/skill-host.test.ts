@@ -53,8 +53,16 @@ class PlayedBox implements Confinement {
           return this.reads ? undefined : new Promise(() => undefined)
         },
       }),
-      stdout: new ReadableStream({ start: (controller) => void (this.#out = controller) }),
-      stderr: new ReadableStream({ start: (controller) => void (this.#err = controller) }),
+      stdout: new ReadableStream({
+        start: (controller) => {
+          this.#out = controller
+        },
+      }),
+      stderr: new ReadableStream({
+        start: (controller) => {
+          this.#err = controller
+        },
+      }),
       exited,
     }
   }
