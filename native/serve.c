@@ -290,9 +290,6 @@ static void answer_notification(int fd)
 	memset(&call, 0, sizeof call);
 	if (ioctl(fd, SECCOMP_IOCTL_NOTIF_RECV, &call) != 0)
 		return;
-	struct seccomp_notif_resp answer = { .id = call.id, .error = -EPERM };
-	(void)ioctl(fd, SECCOMP_IOCTL_NOTIF_SEND, &answer);
-
 	struct message message;
 	uint8_t bytes[64] = { 0 };
 	uint32_t words[3] = { call.pid, call.data.arch, (uint32_t)call.data.nr };
@@ -306,9 +303,15 @@ static void answer_notification(int fd)
 	}
 	wire_begin(&message, FRAME_DENIED);
 	wire_bytes(&message, TAG_CALL, bytes, sizeof bytes);
-	/* Never waits: a program that is refused a thousand times must not stop the one that ends it. */
-	if (lost_reports > 0 || wire_send(CONTROL_FD, &message, 0) != 0)
+	/* Waits a moment for room, while the process that was refused waits for us: nobody hides one attempt behind a flood of
+	 * others as long as someone reads. But not for ever: what ends the box must be heard. */
+	struct pollfd room = { CONTROL_FD, POLLOUT, 0 };
+	if (lost_reports > 0 || (wire_send(CONTROL_FD, &message, 0) != 0
+				 && (poll(&room, 1, 50) != 1 || wire_send(CONTROL_FD, &message, 0) != 0)))
 		lost_reports++;
+
+	struct seccomp_notif_resp answer = { .id = call.id, .error = -EPERM };
+	(void)ioctl(fd, SECCOMP_IOCTL_NOTIF_SEND, &answer);
 }
 
 static int64_t now_ms(void)

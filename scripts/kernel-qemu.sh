@@ -183,7 +183,7 @@ root_image() {
   bundle src/cli/bin.ts "$job/dist/cli/bin.mjs"
   node "$job/dist/cli/bin.mjs" build >&2
   rm -f "$work/root.img"
-  mke2fs -q -F -t ext4 -E root_owner=0:0 -d "$image" "$work/root.img" 600M
+  mke2fs -q -F -t ext4 -E root_owner=0:0 -d "$image" "$work/root.img" 600M >&2
 }
 
 boot() {
@@ -206,7 +206,7 @@ table() {
   printf '  %s held, %s did not\n' "$held" "$failed"
   if ! grep -aq '^AGENTPORT-GUEST end 0' "$console"; then
     printf '  the job did not end well; the last of the console:\n'
-    tail -n 25 "$console" | sed 's/^/    /'
+    grep -avP '^RESULT\t' "$console" | tail -n 25 | sed 's/^/    /'
     return 1
   fi
   [ "$failed" -eq 0 ] && [ "$held" -gt 0 ]

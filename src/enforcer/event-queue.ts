@@ -5,6 +5,8 @@ import type { Clock } from '../core/clock.ts'
 import type { EnforcerEvent, EnforcerFact } from './enforcer.ts'
 
 const CAPACITY = 1024
+/** Room for what ends a node, which a process must not be able to hide behind a flood of anything else. */
+const RESERVE = 64
 
 export class EventQueue implements AsyncIterable<EnforcerEvent> {
   readonly #clock: Clock
@@ -21,7 +23,8 @@ export class EventQueue implements AsyncIterable<EnforcerEvent> {
 
   push(fact: EnforcerFact): void {
     if (this.#ended) return
-    if (this.#waiting.length >= CAPACITY) this.#lost += 1
+    const urgent = fact.type === 'denied' && fact.feature === 'privilege'
+    if (this.#waiting.length >= (urgent ? CAPACITY + RESERVE : CAPACITY)) this.#lost += 1
     else {
       this.#flushLost()
       this.#add(fact)

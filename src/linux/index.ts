@@ -16,7 +16,8 @@ export type { Observation } from './observe/observation.ts'
 export { type ObserveOptions, observe, type RunningObservation } from './observe/observer.ts'
 export { ProfileUnrepresentableError } from './plan.ts'
 export type { HostProbe, Trial } from './probe.ts'
-export { SkillHostError, type SkillFailure } from './skill-host/failure.ts'
+export { type SkillFailure, SkillHostError } from './skill-host/failure.ts'
+export type { ToolRefusal } from './skill-host/messages.ts'
 export { type SkillHostFiles, type SkillHostNeeds, skillHostNeeds } from './skill-host/needs.ts'
 export { SkillHostPool, type SkillHostPoolOptions } from './skill-host/pool.ts'
 export {
@@ -32,5 +33,4 @@ export {
   gatewayCalls,
   type JudgedCall,
   type ToolCalls,
-  type ToolRefusal,
 } from './skill-host/tool-calls.ts'

@@ -49,6 +49,28 @@ describe('EventQueue', () => {
     expect((await all(queue)).at(-1)).toMatchObject({ type: 'lost', count: 1 })
   })
 
+  test('an attempt at privileges is not hidden behind a flood of anything else', async () => {
+    const queue = new EventQueue(clock)
+    for (let pid = 1; pid <= 5_000; pid++) queue.push({ type: 'exited', pid, code: 0 })
+    queue.push({ type: 'denied', feature: 'egress', subject: 'flood', evidence: 'enforced' })
+    queue.push({ type: 'denied', feature: 'privilege', subject: 'ptrace', evidence: 'enforced' })
+    queue.end()
+    const events = await all(queue)
+    expect(events.filter((event) => event.type === 'denied')).toMatchObject([{ feature: 'privilege' }])
+    expect(events.filter((event) => event.type === 'lost')).toMatchObject([{ count: 5_000 - 1_024 + 1 }])
+  })
+
+  test('that room is bounded too', async () => {
+    const queue = new EventQueue(clock)
+    for (let time = 0; time < 5_000; time++) {
+      queue.push({ type: 'denied', feature: 'privilege', subject: 'ptrace', evidence: 'enforced' })
+    }
+    queue.end()
+    const events = await all(queue)
+    expect(events.length).toBeLessThan(1_200)
+    expect(events.at(-1)).toMatchObject({ type: 'lost' })
+  })
+
   test('there is one reader', async () => {
     const queue = new EventQueue(clock)
     queue.end()

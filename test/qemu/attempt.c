@@ -72,11 +72,10 @@ static int attempt(const char *name, char *path, char *argument)
 	if (strcmp(name, "memfd-map") == 0)
 		return status_of(mmap(NULL, PAGE, code, MAP_PRIVATE, copy_to_memory(path), 0));
 	if (strcmp(name, "dlopen") == 0) {
-		const char *why;
 		if (dlopen(path, RTLD_NOW) != NULL)
 			return 0;
-		why = dlerror();
-		return strstr(why, "Operation not permitted") != NULL ? EPERM : ELIBBAD;
+		/* The loader's words for an mmap that failed; it keeps the errno to itself. */
+		return strstr(dlerror(), "failed to map segment") != NULL ? EPERM : ELIBBAD;
 	}
 	if (strcmp(name, "map") == 0)
 		return status_of(mmap(NULL, PAGE, code, MAP_PRIVATE, open_or_exit(path), 0));
@@ -106,9 +105,10 @@ static int attempt(const char *name, char *path, char *argument)
 		return status_of(mmap(NULL, PAGE, code, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
 	if (strcmp(name, "anonymous-protect") == 0)
 		return protect(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), code);
-	if (strcmp(name, "shm") == 0) {
+	if (strncmp(name, "shm", 3) == 0) {
 		int id = shmget(IPC_PRIVATE, PAGE, 0700 | IPC_CREAT);
-		void *at = id < 0 ? (void *)-1 : shmat(id, NULL, SHM_EXEC);
+		int flags = SHM_EXEC | (strcmp(name, "shm-read") == 0 ? SHM_RDONLY : 0);
+		void *at = id < 0 ? (void *)-1 : shmat(id, NULL, flags);
 		int error = at == (void *)-1 ? errno : 0;
 		shmctl(id, IPC_RMID, NULL);
 		return error;

@@ -25,11 +25,6 @@ const MESSAGE_HEADER = 4
 const SERVER_NAME = 0
 const ENCRYPTED = new Set([0xfe0d, 0xffce]) // encrypted_client_hello, and encrypted_server_name before it
 
-/** Whether a connection that starts so can only be TLS. */
-export function startsTls(bytes: Uint8Array): boolean {
-  return bytes[0] === HANDSHAKE && (bytes.length < 2 || bytes[1] === 3)
-}
-
 /** Takes the bytes of a connection as they come, in pieces of any size. Once it has an answer it takes no more. */
 export class ClientHelloReader {
   readonly #limit: number
