@@ -165,7 +165,7 @@ function mountBody(item: MountItem): Buffer {
       u32(name.length),
       u64(BigInt(bytes)),
       name,
-      text(rest, true),
+      text(rest, item.type === 'file'),
     ])
   }
   switch (item.type) {
