@@ -33,10 +33,16 @@
 #define CLONE_INTO_CGROUP 0x200000000ULL
 #endif
 
+static int setup_received;
+
 void fail(const char *step, struct bytes subject)
 {
 	int error = errno;
 	struct message message;
+	/* A setup that is left unread resets the connection, and Node's writing of it fails before it has read what we say. */
+	struct frame unread;
+	if (!setup_received)
+		(void)wire_receive(CONTROL_FD, &unread);
 	wire_begin(&message, FRAME_FAILED);
 	wire_text(&message, TAG_STEP, step);
 	wire_u32(&message, TAG_ERRNO, (uint32_t)error);
@@ -234,6 +240,7 @@ static struct box receive_setup(uint32_t flags)
 	struct frame frame;
 	if (wire_receive(CONTROL_FD, &frame) != 1 || frame.type != FRAME_SETUP)
 		_exit(125);
+	setup_received = 1;
 	return parse_setup(flags, frame.body);
 }
 
@@ -246,6 +253,37 @@ static void load_programs(struct bytes record, int cgroup, struct bpf_loaded *bp
 	snprintf(subject, sizeof subject, "%s %s %.400s", why.step, why.name, why.log);
 	errno = why.error;
 	fail("bpf", text_bytes(subject));
+}
+
+/* Filters of containers answer ENOSYS for clone3, whose flags they cannot see. The older call does all of it but for the control
+ * group, which the child then waits for. */
+static pid_t clone_first(struct clone_args *args, int cgroup)
+{
+	pid_t first = (pid_t)syscall(SYS_clone3, args, sizeof *args);
+	int gate[2];
+	char text[16];
+	if (first >= 0 || errno != ENOSYS || pipe2(gate, O_CLOEXEC) != 0)
+		return first;
+	first = (pid_t)syscall(SYS_clone, (args->flags & ~CLONE_INTO_CGROUP) | SIGCHLD, 0, 0, 0, 0);
+	if (first == 0) {
+		close(gate[1]);
+		if (read(gate[0], text, 1) != 1)
+			_exit(125);
+		close(gate[0]);
+		return 0;
+	}
+	close(gate[0]);
+	if (first > 0 && cgroup >= 0) {
+		int size = snprintf(text, sizeof text, "%d", (int)first);
+		int procs = openat(cgroup, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+		if (procs < 0 || write(procs, text, (size_t)size) != size)
+			fail("control group", NO_SUBJECT);
+		close(procs);
+	}
+	if (first > 0 && write(gate[1], "", 1) != 1)
+		fail("clone", NO_SUBJECT);
+	close(gate[1]);
+	return first;
 }
 
 /* launcher FLAGS CGROUP2|- CGROUP1…: what is needed before there are namespaces, so that they are made while the description
@@ -261,7 +299,8 @@ int main(int argc, char **argv)
 	umask(022);
 	uid_t uid = geteuid();
 	gid_t gid = getegid();
-	if (uid == 0 && setgroups(0, NULL) != 0)
+	/* In a user namespace of somebody's nobody may (user_namespaces(7)); then they stay, as they do for other users. */
+	if (uid == 0 && setgroups(0, NULL) != 0 && errno != EPERM)
 		fail("groups", NO_SUBJECT);
 	/* The signals of a terminal are for the command; this process ends when the box does. */
 	signal(SIGINT, SIG_IGN);
@@ -299,7 +338,7 @@ int main(int argc, char **argv)
 	sigaddset(&term, SIGTERM);
 	sigprocmask(SIG_BLOCK, &term, NULL);
 	signal(SIGTERM, end_box);
-	pid_t first = (pid_t)syscall(SYS_clone3, &args, sizeof args);
+	pid_t first = clone_first(&args, cgroup);
 	if (first < 0)
 		fail("clone", NO_SUBJECT);
 	if (first == 0) {

@@ -3,6 +3,7 @@
 
 import { appendFileSync, existsSync, writeFileSync } from 'node:fs'
 import { isAbsolute, join, resolve } from 'node:path'
+import { isatty } from 'node:tty'
 
 import { AgentPortError } from '../core/errors.ts'
 import { pathMatches } from '../core/path-pattern.ts'
@@ -12,6 +13,7 @@ import { FEATURES, type Feature, type Requirements } from '../enforcer/feature.t
 import { compileProfile, type Profile, type ProfileExcess, type ProfileGrant } from '../enforcer/profile.ts'
 import type { LinuxConfinement } from '../linux/confinement.ts'
 import { signalNumber } from '../linux/exit-status.ts'
+import { SpawnError } from '../linux/launcher.ts'
 import { LinuxEnforcer } from '../linux/linux-enforcer.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import { ManifestValidator } from '../manifest/validator.ts'
@@ -96,7 +98,7 @@ export const run: Command = {
       const known = error instanceof AgentPortError ? error.code : error instanceof UsageError ? 'USAGE' : 'INTERNAL'
       const message = error instanceof Error ? error.message : String(error)
       ended = { outcome: 'not_started', error: { code: known, message } }
-      code = codeFor(known, message)
+      code = codeFor(error)
       output.err(`agentport run: not started: ${known === 'USAGE' ? '' : `${known}: `}${message}`)
       if (known === 'USAGE') output.err('See: agentport run --help')
     }
@@ -230,7 +232,8 @@ const PASSED = ['SIGTERM', 'SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 
 const FROM_TERMINAL: readonly string[] = ['SIGINT', 'SIGQUIT', 'SIGWINCH', 'SIGCONT']
 
 function passSignals(confinement: LinuxConfinement): { signals: () => void; stop: () => void } {
-  const terminal = process.stdin.isTTY === true
+  // Never `process.stdin`: to touch it makes the descriptor that the program shares non-blocking, and its read fails.
+  const terminal = isatty(0)
   let started = false
   const waiting: number[] = []
   const handlers = PASSED.map((name) => {
@@ -256,16 +259,25 @@ function passSignals(confinement: LinuxConfinement): { signals: () => void; stop
 
 /** As a shell finds it, so that people can write `python3`; the box sees the absolute path and nothing of PATH. */
 function programPath(name: string): string {
+  if (name === '') throw new UsageError('the command is empty')
   if (name.includes('/')) return isAbsolute(name) ? resolve(name) : resolve(process.cwd(), name)
   for (const directory of (process.env['PATH'] ?? '').split(':')) {
     if (isAbsolute(directory) && existsSync(join(directory, name))) return join(directory, name)
   }
-  throw new AgentPortError('ERR_SPAWN_FAILED', `exec: ENOENT: there is no ${printable(name)} in PATH`)
+  throw new NotFoundError(name)
 }
 
-function codeFor(known: string, message: string): number {
-  if (known !== 'ERR_SPAWN_FAILED') return NOT_CONFINED
-  return message.includes('ENOENT') && message.startsWith('exec') ? NOT_FOUND : NOT_RUN
+function codeFor(error: unknown): number {
+  if (error instanceof NotFoundError) return NOT_FOUND
+  if (!(error instanceof SpawnError)) return NOT_CONFINED
+  return error.step === 'exec' && error.errno === 'ENOENT' ? NOT_FOUND : NOT_RUN
+}
+
+/** No directory of PATH has it. */
+class NotFoundError extends AgentPortError {
+  constructor(name: string) {
+    super('ERR_SPAWN_FAILED', `there is no ${printable(name)} in PATH`)
+  }
 }
 
 async function watch(confinement: LinuxConfinement, file: unknown, denied: EnforcerEvent[]): Promise<void> {

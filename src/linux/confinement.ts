@@ -20,6 +20,7 @@ import { exitStatus } from './exit-status.ts'
 import type { ConfinementFacts } from './fingerprint.ts'
 import type { LaunchedCommand, Launcher } from './launcher.ts'
 import type { StdioMode } from './wire.ts'
+import { within } from './within.ts'
 
 const KILL_WAIT_MS = 5_000
 
@@ -229,17 +230,6 @@ export class LinuxConfinement implements Confinement {
       throw new AgentPortError('ERR_STATE_INVALID', `the confinement left something behind: ${left.join(', ')}`)
     }
   }
-}
-
-/** What `promise` gives, or `undefined` when that takes longer than `ms` milliseconds. */
-async function within<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined
-  const patience = new Promise<undefined>((resolve) => {
-    timer = setTimeout(resolve, ms, undefined)
-  })
-  const done = await Promise.race([promise, patience])
-  clearTimeout(timer)
-  return done
 }
 
 function gone(): AgentPortError {

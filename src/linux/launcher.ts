@@ -19,6 +19,7 @@ import {
   launcherArguments,
   type SpawnRequest,
 } from './wire.ts'
+import { within } from './within.ts'
 
 /** A socket of the box, as Node hands it over: for `Server.listen` and for `new Socket`. */
 export type Handle = Parameters<Server['listen']>[0]
@@ -48,6 +49,7 @@ export interface LaunchedCommand {
 }
 
 interface Pending {
+  readonly file: string
   readonly wanted: number
   readonly channels: [Socket | undefined, Socket | undefined, Socket | undefined]
   pid: number | undefined
@@ -72,6 +74,30 @@ export class LaunchError extends AgentPortError {
     this.subject = subject
   }
 }
+
+/** A command was not started; the box is as it was. */
+export class SpawnError extends AgentPortError {
+  override readonly name = 'SpawnError'
+  /** Which step of starting it failed; `exec` is the program's own. */
+  readonly step: string
+  /** Such as `ENOENT`. */
+  readonly errno: string
+
+  constructor(file: string, step: string, errno: string) {
+    super('ERR_SPAWN_FAILED', `${printable(file)}: ${printable(step)}: ${errno}${HINTS[`${step} ${errno}`] ?? ''}`)
+    this.step = step
+    this.errno = errno
+  }
+}
+
+const HINTS: Readonly<Record<string, string>> = {
+  'exec ENOENT': '; it, or the interpreter it names, is not in the box',
+  'exec EACCES': '; it is in the box, and not as a program: list it in allowed_binaries',
+  'directory ENOENT': '; the directory to start in is not in the box',
+}
+
+/** A launcher that could not make its box has nothing to wait for. */
+const GONE_MS = 2_000
 
 export class Launcher {
   readonly #child: ChildProcess
@@ -130,6 +156,7 @@ export class Launcher {
       await launcher.#open(setup, options)
     } catch (error) {
       launcher.kill()
+      await within(launcher.ended, GONE_MS)
       throw error
     }
     return launcher
@@ -190,6 +217,7 @@ export class Launcher {
     return new Promise((settle, fail) => {
       const wanted = request.stdio.filter((mode) => mode === 'channel').length
       this.#pending.set(id, {
+        file: request.file,
         wanted,
         channels: [undefined, undefined, undefined],
         pid: undefined,
@@ -239,7 +267,7 @@ export class Launcher {
         const pending = this.#pending.get(frame.id)
         this.#pending.delete(frame.id)
         this.#live.delete(frame.id)
-        pending?.fail(new AgentPortError('ERR_SPAWN_FAILED', `${printable(frame.step)}: ${errnoName(frame.errno)}`))
+        pending?.fail(new SpawnError(pending.file, frame.step, errnoName(frame.errno)))
         break
       }
       case 'exited': {

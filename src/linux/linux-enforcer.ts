@@ -244,7 +244,7 @@ function unproven(left: readonly string[], host: HostProbe): FeatureReport {
     reason:
       failed === undefined
         ? `the self-test was not refused: ${left.join(', ')}`
-        : `the self-test did not run: ${failed.detail ?? 'unknown'}`,
+        : `the self-test did not run: ${failed.detail?.split('\n')[0] ?? 'unknown'}`,
     fix: 'run `agentport doctor` and report what it prints',
   })
 }

@@ -79,6 +79,15 @@ static int attempt(const char *name, char *path, char *argument)
 	}
 	if (strcmp(name, "map") == 0)
 		return status_of(mmap(NULL, PAGE, code, MAP_PRIVATE, open_or_exit(path), 0));
+	if (strcmp(name, "map-often") == 0) {
+		int fd = open_or_exit(path), error = 0;
+		for (int times = atoi(argument); times > 0; times--)
+			if (status_of(mmap(NULL, PAGE, code, MAP_PRIVATE, fd, 0)) == 0)
+				return 0;
+			else
+				error = errno;
+		return error;
+	}
 	if (strcmp(name, "map-shared") == 0)
 		return status_of(mmap(NULL, PAGE, code, MAP_SHARED, open_or_exit(path), 0));
 	if (strcmp(name, "map-implied") == 0) {

@@ -121,7 +121,9 @@ export class Session {
     if (this.#socket.destroyed) return
     this.#cause ??= cause
     const reached = this.#reached
-    if (cause === 'revoked' && !this.#tunnelling) this.#report({ type: 'egress_denied', reason: 'revoked' })
+    // A connection that rests between two requests has asked for nothing.
+    const asked = !this.#tunnelling && this.#named !== NOWHERE
+    if (cause === 'revoked' && asked) this.#report({ type: 'egress_denied', reason: 'revoked' })
     // Not when the socket has closed, which is a moment later: what is being looked up must not be dialled any more.
     this.#abort.abort()
     this.#socket.destroy()
