@@ -129,6 +129,21 @@ static void map_ids(uid_t uid, gid_t gid)
 	write_file("/proc/self/gid_map", map);
 }
 
+/* Lets this user namespace have a quarter of what the host lets a user have. Not every kernel has each of the limits. */
+static void share_of(const char *host, const char *own)
+{
+	char text[32] = "";
+	int from = open(host, O_RDONLY | O_CLOEXEC), to = open(own, O_WRONLY | O_CLOEXEC);
+	ssize_t size = from < 0 ? -1 : read(from, text, sizeof text - 1);
+	long limit = size > 0 ? strtol(text, NULL, 10) : 0;
+	if (limit >= 8 && to >= 0) {
+		int length = snprintf(text, sizeof text, "%ld", limit / 4);
+		(void)!write(to, text, (size_t)length);
+	}
+	close(from);
+	close(to);
+}
+
 static volatile sig_atomic_t first_pid;
 
 /* Asked to end the box: the first process is killed and then waited for, so that our own end proves that nothing is left. */
@@ -155,8 +170,12 @@ static void enter_box(struct bpf_loaded *bpf)
 
 __attribute__((noreturn)) static void make_box(const struct box *box, uid_t uid, gid_t gid)
 {
-	if (box->flags & BOX_USER_NAMESPACE)
+	if (box->flags & BOX_USER_NAMESPACE) {
 		map_ids(uid, gid);
+		/* Counted by user on the host, of which the gateway is one: a box may use up its own share. */
+		share_of("/proc/sys/fs/inotify/max_user_instances", "/proc/sys/user/max_inotify_instances");
+		share_of("/proc/sys/fs/inotify/max_user_watches", "/proc/sys/user/max_inotify_watches");
+	}
 	if (box->flags & BOX_NAMESPACES) {
 		if (sethostname((const char *)box->hostname.at, box->hostname.size) != 0)
 			fail("host name", NO_SUBJECT);
@@ -331,6 +350,9 @@ int main(int argc, char **argv)
 		args.flags |= CLONE_INTO_CGROUP;
 		args.cgroup = (uint64_t)cgroup;
 	}
+	/* /proc/1/cmdline of the box is this memory, and would say where things are on the host. */
+	for (int index = 0; index < argc; index++)
+		memset(argv[index], 0, strlen(argv[index]));
 	if (!(flags & BOX_NAMESPACES) && prctl(PR_SET_CHILD_SUBREAPER, 1) != 0)
 		fail("subreaper", NO_SUBJECT);
 	sigset_t term;

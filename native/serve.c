@@ -27,6 +27,8 @@
 #endif
 
 #define COMMANDS_MAX 1024
+/* From fork to exec, in milliseconds. */
+#define EXEC_MS 500
 
 struct command {
 	uint32_t id;
@@ -35,7 +37,6 @@ struct command {
 
 static struct command commands[COMMANDS_MAX];
 static size_t command_count;
-static uint64_t lost_reports;
 static int null_fd;
 
 struct request {
@@ -217,18 +218,28 @@ static void start_command(const struct box *box, struct bytes body)
 	if (report[1] >= 0)
 		close(report[1]);
 	struct failure failure;
-	if (pid > 0 && read(report[0], &failure, sizeof failure) == sizeof failure) {
+	struct pollfd told = { report[0], POLLIN, 0 };
+	if (pid > 0 && poll(&told, 1, EXEC_MS) != 1) {
+		/* Another process of the box has stopped it before it was anything; we must not stop with it. */
+		kill(pid, SIGKILL);
+		step = "exec";
+		error = ETIMEDOUT;
+	} else if (pid > 0 && read(report[0], &failure, sizeof failure) == sizeof failure) {
 		/* The process is collected with the others; it was never a command. */
 		step = failure.step;
 		error = failure.error;
 	}
-	if (step == NULL) {
-		for (int fd = 0; fd < 3; fd++) {
-			char text[48];
-			snprintf(text, sizeof text, "\"command\":%u,\"fd\":%d", request.id, fd);
-			if (channel[fd][0] >= 0 && hand_to_node(channel[fd][0], text) != 0)
-				_exit(1);
+	for (int fd = 0; fd < 3 && step == NULL; fd++) {
+		char text[48];
+		snprintf(text, sizeof text, "\"command\":%u,\"fd\":%d", request.id, fd);
+		/* ETOOMANYREFS: another box of the same user holds all the descriptors that may be on their way. */
+		if (channel[fd][0] >= 0 && hand_to_node(channel[fd][0], text) != 0) {
+			error = errno;
+			kill(pid, SIGKILL);
+			step = "channel";
 		}
+	}
+	if (step == NULL) {
 		commands[command_count++] = (struct command){ request.id, pid };
 		struct message message;
 		wire_begin(&message, FRAME_STARTED);
@@ -283,35 +294,37 @@ static void collect(void)
 	}
 }
 
+/*
+ * A refused call, until it is told. There is one at a time, and its process waits for the answer: whoever makes attempts
+ * faster than they are read only waits longer, and no attempt is hidden behind others.
+ */
+static struct message report_message;
+static uint64_t report_id;
+static int report_waits;
+
 /* The answer is always EPERM and never depends on what a pointer points to, so there is nothing to race for. */
-static void answer_notification(int fd)
+static void tell_report(int fd)
+{
+	struct seccomp_notif_resp answer = { .id = report_id, .error = -EPERM };
+	report_waits = wire_send(CONTROL_FD, &report_message, 0) != 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+	if (!report_waits)
+		(void)ioctl(fd, SECCOMP_IOCTL_NOTIF_SEND, &answer);
+}
+
+static void take_report(int fd)
 {
 	struct seccomp_notif call;
 	memset(&call, 0, sizeof call);
 	if (ioctl(fd, SECCOMP_IOCTL_NOTIF_RECV, &call) != 0)
 		return;
-	struct message message;
 	uint8_t bytes[64] = { 0 };
 	uint32_t words[3] = { call.pid, call.data.arch, (uint32_t)call.data.nr };
 	memcpy(bytes, words, sizeof words);
 	memcpy(bytes + 16, call.data.args, 48);
-	if (lost_reports > 0) {
-		wire_begin(&message, FRAME_LOST);
-		wire_bytes(&message, TAG_COUNT, &lost_reports, sizeof lost_reports);
-		if (wire_send(CONTROL_FD, &message, 0) == 0)
-			lost_reports = 0;
-	}
-	wire_begin(&message, FRAME_DENIED);
-	wire_bytes(&message, TAG_CALL, bytes, sizeof bytes);
-	/* Waits a moment for room, while the process that was refused waits for us: nobody hides one attempt behind a flood of
-	 * others as long as someone reads. But not for ever: what ends the box must be heard. */
-	struct pollfd room = { CONTROL_FD, POLLOUT, 0 };
-	if (lost_reports > 0 || (wire_send(CONTROL_FD, &message, 0) != 0
-				 && (poll(&room, 1, 50) != 1 || wire_send(CONTROL_FD, &message, 0) != 0)))
-		lost_reports++;
-
-	struct seccomp_notif_resp answer = { .id = call.id, .error = -EPERM };
-	(void)ioctl(fd, SECCOMP_IOCTL_NOTIF_SEND, &answer);
+	report_id = call.id;
+	wire_begin(&report_message, FRAME_DENIED);
+	wire_bytes(&report_message, TAG_CALL, bytes, sizeof bytes);
+	tell_report(fd);
 }
 
 static int64_t now_ms(void)
@@ -354,10 +367,15 @@ void serve(const struct box *box, int notify_fd)
 			(void)wire_send(CONTROL_FD, &message, 0);
 			_exit(0);
 		}
+		polled[0].events = (short)(POLLIN | (report_waits ? POLLOUT : 0));
+		polled[2].fd = report_waits ? -1 : notify_fd;
+		polled[2].revents = 0;
 		if (poll(polled, 4, wait > 3600000 ? 3600000 : (int)wait) < 0 && errno != EINTR)
 			_exit(1);
-		if (polled[2].revents & POLLIN)
-			answer_notification(notify_fd);
+		if (report_waits && (polled[0].revents & POLLOUT))
+			tell_report(notify_fd);
+		else if (polled[2].revents & POLLIN)
+			take_report(notify_fd);
 		if (polled[1].revents & POLLIN) {
 			struct signalfd_siginfo forgotten;
 			while (read(child_fd, &forgotten, sizeof forgotten) > 0)

@@ -200,9 +200,9 @@ static void put_tree(int tree, char *target, mode_t type)
 
 static void put_tmpfs(char *target, uint64_t bytes, unsigned mode, int readonly)
 {
-	char options[64];
+	char options[96];
 	close(open_mount_point(target, S_IFDIR));
-	snprintf(options, sizeof options, "mode=%o,size=%llu", mode, (unsigned long long)bytes);
+	snprintf(options, sizeof options, "mode=%o,size=%llu,nr_inodes=65536", mode, (unsigned long long)bytes);
 	/* Relative to the new root, which is the current directory; the path holds no link, see open_below. */
 	const char *relative = target + 1;
 	unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
@@ -262,8 +262,12 @@ static void put_devices(const int *devices)
 		fail("devpts", NO_SUBJECT);
 }
 
-/* Keys of the user on the host, by their descriptions: there is no namespace for them. Older kernels have no such files. */
-static const char *const OF_THE_HOST[] = { "/proc/keys", "/proc/key-users" };
+/* What is of the whole kernel and not of the box: keys by their descriptions, its memory page by page, its log. Older kernels
+ * and other configurations have fewer of them, and most are for root alone. */
+static const char *const OF_THE_KERNEL[] = {
+	"/proc/keys", "/proc/key-users", "/proc/kcore", "/proc/kmsg", "/proc/kpageflags", "/proc/kpagecount", "/proc/kpagecgroup",
+	"/proc/slabinfo", "/proc/vmallocinfo", "/proc/timer_list", "/proc/sched_debug", "/proc/iomem", "/proc/ioports",
+};
 
 static void put_mask(char *target)
 {
@@ -278,10 +282,10 @@ static void put_proc(void)
 	if ((mkdir("proc", 0555) != 0 && errno != EEXIST)
 	    || mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, NULL) != 0)
 		fail("proc", NO_SUBJECT);
-	for (size_t index = 0; index < sizeof OF_THE_HOST / sizeof *OF_THE_HOST; index++) {
+	for (size_t index = 0; index < sizeof OF_THE_KERNEL / sizeof *OF_THE_KERNEL; index++) {
 		char path[32];
-		snprintf(path, sizeof path, "%s", OF_THE_HOST[index]);
-		if (access(path + 1, F_OK) == 0)
+		snprintf(path, sizeof path, "%s", OF_THE_KERNEL[index]);
+		if (access(path + 1, R_OK) == 0)
 			put_mask(path);
 	}
 }

@@ -27,7 +27,6 @@ enum frame_type {
 	FRAME_REFUSED = 19,  /* a command was not started: ID, STEP, ERRNO */
 	FRAME_EXITED = 20,   /* ID, STATUS as wait(2) gives it */
 	FRAME_DENIED = 21,   /* CALL: u32 pid, u32 architecture, u32 number, u32 zero, u64 × 6 arguments */
-	FRAME_LOST = 22,     /* COUNT of FRAME_DENIED that nobody had room for */
 	FRAME_EXPIRED = 23,  /* the time of the box is over */
 	FRAME_COUNTERS = 24, /* COUNTER: u32 map, u32 index of the first, then u64 values; map ~0: what programs missed */
 };
@@ -61,7 +60,6 @@ enum record_tag {
 	TAG_ERRNO = 43,  /* u32 */
 	TAG_SUBJECT = 44, /* text */
 	TAG_CALL = 45,
-	TAG_COUNT = 46,  /* u64 */
 	TAG_SOURCE_DIGEST = 47, /* text */
 	TAG_COUNTER = 48,
 	TAG_LANDLOCK_ABI = 49, /* u32, 0 when there is none */

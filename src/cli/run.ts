@@ -1,7 +1,7 @@
 // `agentport run`: any command in a box, with the terminal it was started on. The exit code is the program's own; that the
 // program was never started is said in words and in codes of its own.
 
-import { appendFileSync, existsSync, writeFileSync } from 'node:fs'
+import { constants, existsSync, ftruncateSync, openSync, writeSync } from 'node:fs'
 import { isAbsolute, join, resolve } from 'node:path'
 import { isatty } from 'node:tty'
 
@@ -64,6 +64,8 @@ export const run: Command = {
     const denied: EnforcerEvent[] = []
     let values: Record<string, unknown> = {}
     let confinement: LinuxConfinement | undefined
+    let eventsFile: number | undefined
+    let reportFile: number | undefined
     let ended: Ended
     let code: number
     try {
@@ -73,6 +75,9 @@ export const run: Command = {
       const read = readOptions(args.slice(0, cut), OPTIONS)
       values = read.values
       if (read.positionals.length > 0 || name === undefined) throw new UsageError('write the command after --')
+      // Before there is a box, and by descriptor from then on: what runs in it may be able to put a link in their place.
+      eventsFile = outputFile(values['events'], constants.O_APPEND)
+      reportFile = outputFile(values['report'], 0)
       const profile = profileOf(values, output)
       const enforcer = await LinuxEnforcer.open(values['flat'] === true ? { kind: 'flat' } : {})
       if (values['plan'] === true) {
@@ -80,7 +85,7 @@ export const run: Command = {
         return 0
       }
       confinement = await enforcer.open(profile, { requirements: requirementsOf(values['prefer']), inherit: true })
-      const watching = watch(confinement, values['events'], denied)
+      const watching = watch(confinement, eventsFile, denied)
       const exit = await runInside(confinement, profile, name, rest, values['cwd'])
       await confinement.close()
       await watching
@@ -102,9 +107,10 @@ export const run: Command = {
       output.err(`agentport run: not started: ${known === 'USAGE' ? '' : `${known}: `}${message}`)
       if (known === 'USAGE') output.err('See: agentport run --help')
     }
-    if (typeof values['report'] === 'string') {
+    if (reportFile !== undefined) {
       const report = { ...ended, denied, ...(confinement === undefined ? {} : { report: confinement.report }) }
-      writeFileSync(values['report'], `${JSON.stringify(report, undefined, 2)}\n`)
+      ftruncateSync(reportFile)
+      writeSync(reportFile, `${JSON.stringify(report, undefined, 2)}\n`)
     }
     if (ended.signal !== undefined) endBy(ended.signal)
     return code
@@ -187,6 +193,15 @@ function exactPattern(path: string): Manifest['readablePaths'][number] {
   }
 }
 
+function outputFile(path: unknown, flags: number): number | undefined {
+  if (typeof path !== 'string') return undefined
+  try {
+    return openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW | flags, 0o644)
+  } catch (error) {
+    throw new UsageError(`${path} cannot be written: ${error instanceof Error ? error.message : String(error)}`)
+  }
+}
+
 function requirementsOf(preferred: unknown): Requirements {
   const requirements: { -readonly [K in Feature]?: 'preferred' } = {}
   for (const name of (preferred ?? []) as readonly string[]) {
@@ -232,8 +247,7 @@ const PASSED = ['SIGTERM', 'SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 
 const FROM_TERMINAL: readonly string[] = ['SIGINT', 'SIGQUIT', 'SIGWINCH', 'SIGCONT']
 
 function passSignals(confinement: LinuxConfinement): { signals: () => void; stop: () => void } {
-  // Never `process.stdin`: to touch it makes the descriptor that the program shares non-blocking, and its read fails.
-  const terminal = isatty(0)
+  const terminal = confinement.keepsTerminal && isatty(0)
   let started = false
   const waiting: number[] = []
   const handlers = PASSED.map((name) => {
@@ -280,10 +294,10 @@ class NotFoundError extends AgentPortError {
   }
 }
 
-async function watch(confinement: LinuxConfinement, file: unknown, denied: EnforcerEvent[]): Promise<void> {
+async function watch(confinement: LinuxConfinement, file: number | undefined, denied: EnforcerEvent[]): Promise<void> {
   for await (const event of confinement.events) {
     if (event.type === 'denied' && denied.length < 1000) denied.push(event)
-    if (typeof file === 'string') appendFileSync(file, `${JSON.stringify(event)}\n`)
+    if (file !== undefined) writeSync(file, `${JSON.stringify(event)}\n`)
   }
 }
 

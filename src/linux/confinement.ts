@@ -1,6 +1,8 @@
 // One live box as the port wants it: commands in, events out, and an end that is proved. Holds everything that has to be
 // given back (launcher, proxy, control groups, directories) and gives it back once, whatever happened.
 
+import { fstatSync } from 'node:fs'
+import type { Socket } from 'node:net'
 import { Readable, Writable } from 'node:stream'
 
 import { AgentPortError } from '../core/errors.ts'
@@ -23,6 +25,7 @@ import type { StdioMode } from './wire.ts'
 import { within } from './within.ts'
 
 const KILL_WAIT_MS = 5_000
+const COPY_WAIT_MS = 2_000
 
 /** What a box holds besides its processes; `release` gives it back and says what would not go. */
 export interface Holding {
@@ -49,6 +52,12 @@ export interface ConfinementParts {
   /** What every command gets; what the command names itself wins. */
   readonly environment: Readonly<Record<string, string>>
   readonly workdir: string
+  /** Which standard descriptors of this process the box has; absent when it was not opened to have any. */
+  readonly own?: readonly [boolean, boolean, boolean]
+  /** Whether a command on them stays in the session of this process. */
+  readonly keepSession: boolean
+  /** Ends what the end of the launcher does not, and says whether all of it is gone. */
+  readonly alsoKill?: () => Promise<boolean>
   readonly holdings: readonly Holding[]
   /** Counts by number, once the box has ended and when counting was asked for. */
   readonly syscalls?: () => ReadonlyMap<number, bigint> | undefined
@@ -129,12 +138,24 @@ export class LinuxConfinement implements Confinement {
   }
 
   /**
-   * Starts a command on the three descriptors of this process, whose terminal it keeps. Only in a confinement that was
-   * opened with `inherit`.
+   * Starts a command with the standard input, output and error of this process, and on its terminal. Only in a confinement
+   * that was opened with `inherit`. Files and sockets are copied through and not handed in; a directory is refused with
+   * ERR_COMMAND_INVALID.
    */
   async spawnInherited(command: Omit<Command, 'stdin'>): Promise<{ readonly exited: Promise<ExitStatus> }> {
-    const launched = await this.#launch(checkCommand(command), ['own', 'own', 'own'], true)
-    return { exited: this.#exited(launched) }
+    const { own, keepSession } = this.#parts
+    if (own === undefined) throw new AgentPortError('ERR_STATE_INVALID', 'the confinement was not opened with inherit')
+    const modes = own.map((yes): StdioMode => (yes ? 'own' : 'channel'))
+    const [input = 'null', output = 'null', errors = 'null'] = modes.map((mode, fd) => (isOpen(fd) ? mode : 'null'))
+    const launched = await this.#launch(checkCommand(command), [input, output, errors], keepSession)
+    const copied = copyThrough(launched.channels)
+    // What is left running may hold an output open for as long as it likes.
+    return { exited: this.#exited(launched).then((exit) => within(copied, COPY_WAIT_MS).then(() => exit)) }
+  }
+
+  /** Whether the terminal itself signals the command, as it does every process of its foreground. */
+  get keepsTerminal(): boolean {
+    return this.#parts.keepSession && this.#parts.own?.[0] === true
   }
 
   /** Sends a signal, by its number, to every command. */
@@ -201,10 +222,11 @@ export class LinuxConfinement implements Confinement {
     launcher.kill()
     const waited = await within(launcher.ended, KILL_WAIT_MS)
     if (waited === undefined) launcher.abandon()
+    const also = (await this.#parts.alsoKill?.()) ?? true
     const unreaped = waited === undefined && launcher.pid !== undefined ? [launcher.pid] : []
     return Object.freeze({
       enforcement: 'kernel',
-      outcome: unreaped.length > 0 ? 'unreaped' : waited === true && proven ? 'clean' : 'unproven',
+      outcome: unreaped.length > 0 ? 'unreaped' : waited === true && proven && also ? 'clean' : 'unproven',
       mechanism: killedBy,
       unreaped: Object.freeze(unreaped),
     })
@@ -230,6 +252,33 @@ export class LinuxConfinement implements Confinement {
       throw new AgentPortError('ERR_STATE_INVALID', `the confinement left something behind: ${left.join(', ')}`)
     }
   }
+}
+
+/** Refuses what is neither closed nor something to read or write, one way only. */
+function isOpen(fd: number): boolean {
+  try {
+    const stats = fstatSync(fd)
+    if (!stats.isDirectory() && !stats.isBlockDevice()) return true
+  } catch {
+    return false
+  }
+  throw new AgentPortError('ERR_COMMAND_INVALID', `descriptor ${fd} is a directory or a disk`)
+}
+
+/** Fulfilled when everything the command wrote has been passed on. */
+async function copyThrough([input, output, errors]: LaunchedCommand['channels']): Promise<void> {
+  for (const channel of [input, output, errors]) channel?.on('error', () => undefined)
+  if (input !== undefined) process.stdin.on('error', () => input.end()).pipe(input)
+  await Promise.all([passOn(output, process.stdout), passOn(errors, process.stderr)])
+  if (input !== undefined) process.stdin.unpipe(input).pause()
+}
+
+function passOn(from: Socket | undefined, to: NodeJS.WriteStream): Promise<void> {
+  if (from === undefined) return Promise.resolve()
+  return new Promise((resolve) => {
+    from.once('close', () => resolve())
+    from.pipe(to, { end: false })
+  })
 }
 
 function gone(): AgentPortError {

@@ -29,15 +29,15 @@ export interface LauncherOptions {
   readonly file: string
   /** What it must say it was built from. */
   readonly sourceDigest: string
-  /** Gives the launcher the three descriptors of this process, for commands that say `own`. */
-  readonly inherit?: boolean
+  /** Which of the three descriptors of this process the launcher gets, for commands that say `own`. */
+  readonly inherit?: readonly [boolean, boolean, boolean]
   /** Each listener of the setup, before the box counts as made. */
   readonly onListener: (name: string, handle: Handle) => Promise<void>
   readonly onFact: (fact: LauncherFact) => void
 }
 
 /** What happens in a box besides commands. */
-export type LauncherFact = Extract<LauncherFrame, { type: 'denied' | 'lost' | 'expired' | 'counters' }>
+export type LauncherFact = Extract<LauncherFrame, { type: 'denied' | 'expired' | 'counters' }>
 
 export interface LaunchedCommand {
   /** As the box counts. */
@@ -133,8 +133,8 @@ export class Launcher {
 
   /** Makes a box. Rejects with {@link LaunchError} when a step fails and with ERR_ENFORCEMENT_UNAVAILABLE otherwise. */
   static async start(setup: BoxSetup, options: LauncherOptions): Promise<Launcher> {
-    const own = options.inherit === true ? 'inherit' : 'ignore'
-    const stdio: StdioOptions = [own, own, own, 'pipe', 'ipc']
+    const own = (options.inherit ?? [false, false, false]).map((yes) => (yes ? 'inherit' : 'ignore'))
+    const stdio: StdioOptions = [...own, 'pipe', 'ipc']
     const bpf = setup.bpf === undefined ? undefined : encodeBpf(setup.bpf)
     const encoded = encodeSetup(setup, bpf)
     let child: ChildProcess
@@ -267,6 +267,7 @@ export class Launcher {
         const pending = this.#pending.get(frame.id)
         this.#pending.delete(frame.id)
         this.#live.delete(frame.id)
+        for (const channel of pending?.channels ?? []) channel?.destroy()
         pending?.fail(new SpawnError(pending.file, frame.step, errnoName(frame.errno)))
         break
       }

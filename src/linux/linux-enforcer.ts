@@ -3,7 +3,7 @@
 
 import { AgentPortError } from '../core/errors.ts'
 import type { Capabilities, Capability, Enforcer, OpenConfinementOptions } from '../enforcer/enforcer.ts'
-import { FEATURES, type Feature } from '../enforcer/feature.ts'
+import { FEATURES, type Feature, type Requirements } from '../enforcer/feature.ts'
 import { compileProfile, type Profile } from '../enforcer/profile.ts'
 import { assertRequirements, type EnforcementReport, type FeatureReport } from '../enforcer/report.ts'
 import { sweepCgroups } from './cgroup/cgroups.ts'
@@ -114,7 +114,8 @@ export class LinuxEnforcer implements Enforcer {
     assertRequirements(report, options.requirements)
     if (options.signal?.aborted === true) throw new AgentPortError('ERR_HALTED', 'the run was halted before it began')
     const ready = options.inherit === true ? undefined : this.#warm.get(profile.digest)?.shift()
-    const confinement = await (ready ?? this.#open(profile, report, host, options.inherit === true))
+    const confinement = await (ready ??
+      this.#open(profile, report, host, options.inherit === true, options.requirements))
     if (options.signal !== undefined) confinement.endWith(options.signal)
     return confinement
   }
@@ -161,6 +162,7 @@ export class LinuxEnforcer implements Enforcer {
     report: EnforcementReport,
     host: HostProbe,
     inherit: boolean,
+    requirements: Requirements = {},
   ): Promise<LinuxConfinement> {
     const { tmpBytes, countSyscalls, fingerprint, ownPaths } = this.#options
     return openBox({
@@ -168,6 +170,7 @@ export class LinuxEnforcer implements Enforcer {
       report,
       host,
       inherit,
+      requirements,
       kind: this.#kind(host),
       launcher: this.#launcher,
       direct: this.#isDirect(profile),

@@ -2,7 +2,7 @@
 // and nothing is built behind anyone's back: without the launcher every confined start is refused, and the refusal says how.
 
 import { execFile } from 'node:child_process'
-import { existsSync, lstatSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -64,6 +64,10 @@ export function nativeFile(program: NativeProgram, path?: string): NativeFile {
   if (!status.isFile() || !mine || (status.mode & 0o022) !== 0) {
     throw unavailable(`${file} is not a plain file that only its owner, you or root, can write`)
   }
+  const near = lstatSync(dirname(file))
+  if ((near.mode & 0o022) !== 0 && (near.mode & 0o1000) === 0) {
+    throw unavailable(`others can write in ${dirname(file)}, and put another ${program} there`)
+  }
   return Object.freeze({ path: file, sourceDigest: digestOf(directory, program) })
 }
 
@@ -75,6 +79,7 @@ export async function buildNative(options: { readonly compiler?: string } = {}):
   const directory = nativeDirectory()
   const output = join(directory, 'build')
   mkdirSync(output, { recursive: true, mode: 0o755 })
+  chmodSync(output, 0o755)
   const compiler = await findCompiler(options.compiler)
   const built: BuiltProgram[] = []
   for (const program of Object.keys(PROGRAMS) as NativeProgram[]) {
@@ -89,6 +94,7 @@ export async function buildNative(options: { readonly compiler?: string } = {}):
       const linked = result.ok ? 'static' : 'dynamic'
       if (!result.ok) result = await run(compiler, args)
       if (!result.ok) throw unavailable(`${compiler} cannot build the ${program}:\n${result.output.slice(0, 4000)}`)
+      chmodSync(temporary, 0o755)
       renameSync(temporary, path)
       built.push(Object.freeze({ program, path, sourceDigest, compiler, linked }))
     } finally {

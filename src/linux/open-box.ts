@@ -2,7 +2,7 @@
 // directory, launcher.
 
 import { createHash, randomBytes } from 'node:crypto'
-import { createReadStream } from 'node:fs'
+import { createReadStream, fstatSync, statSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -12,8 +12,14 @@ import { systemClock } from '../core/clock.ts'
 import { AgentPortError } from '../core/errors.ts'
 import type { EnforcerFact } from '../enforcer/enforcer.ts'
 import { EventQueue } from '../enforcer/event-queue.ts'
+import type { Requirements } from '../enforcer/feature.ts'
 import type { Profile } from '../enforcer/profile.ts'
-import { type EnforcementReport, EnforcementUnavailableError } from '../enforcer/report.ts'
+import {
+  assertRequirements,
+  type EnforcementReport,
+  EnforcementUnavailableError,
+  type FeatureReport,
+} from '../enforcer/report.ts'
 import type { BoxSetup, BpfObject } from './box.ts'
 import { DENIALS_MAP, readDenials } from './bpf/egress-programs.ts'
 import { mergeBpf } from './bpf/merge.ts'
@@ -35,6 +41,7 @@ import { describeNotified } from './seccomp/seccomp.ts'
 export interface OpenBoxOptions {
   readonly profile: Profile
   readonly report: EnforcementReport
+  readonly requirements: Requirements
   readonly host: HostProbe
   readonly kind: BoxSetup['kind']
   readonly launcher: NativeFile
@@ -90,6 +97,8 @@ async function assemble(options: OpenBoxOptions, holdings: Holding[]): Promise<L
     ...(kind === 'flat' && proxyPort !== undefined ? { proxyPort } : {}),
     ...(scratch === undefined ? {} : { scratch }),
   })
+  const report = withHoles(options.report, profile, planned)
+  assertRequirements(report, options.requirements)
   const bpf = bpfOf(options, cgroups, proxyPort)
   const setup: BoxSetup = {
     ...planned,
@@ -97,11 +106,12 @@ async function assemble(options: OpenBoxOptions, holdings: Holding[]): Promise<L
     ...(bpf === undefined ? {} : { bpf }),
   }
   const counts = new Map<number, bigint[]>()
+  const own = options.inherit ? inheritable() : undefined
   const forbidden = new Set(profile.forbiddenSyscalls.map(({ value }) => value))
   const launcher = await Launcher.start(setup, {
     file: options.launcher.path,
     sourceDigest: options.launcher.sourceDigest,
-    inherit: options.inherit,
+    ...(own === undefined ? {} : { inherit: own }),
     onListener: (name, handle) => {
       const listener = setup.listeners.find((one) => one.name === name)
       if (proxy === undefined || listener === undefined) return Promise.reject(new TypeError('no such listener'))
@@ -117,7 +127,7 @@ async function assemble(options: OpenBoxOptions, holdings: Holding[]): Promise<L
   return new LinuxConfinement({
     launcher,
     profile,
-    report: options.report,
+    report,
     queue,
     tell,
     notes,
@@ -136,9 +146,66 @@ async function assemble(options: OpenBoxOptions, holdings: Holding[]): Promise<L
           )),
     },
     workdir: setup.workdir,
+    ...(own === undefined ? {} : { own }),
+    // Without Landlock's scope a signal to the process group would reach what shares it on the host.
+    keepSession: host.facts.landlockAbi >= 6,
+    ...(kind === 'flat' && cgroups !== undefined ? { alsoKill: () => cgroups.kill() } : {}),
     holdings,
     syscalls: () => syscallCounts(bpf, counts),
     ...(log === undefined ? {} : { facts: () => log.facts(syscallCounts(bpf, counts)) }),
+  })
+}
+
+/**
+ * Which standard descriptors a box may have as they are: terminals, pipes and other character devices. A regular file could
+ * be mapped as code from the mount it is on, a directory walked from, a socket connected elsewhere.
+ */
+function inheritable(): readonly [boolean, boolean, boolean] {
+  const plain = (fd: number): boolean => {
+    try {
+      const stats = fstatSync(fd)
+      return stats.isFIFO() || stats.isCharacterDevice()
+    } catch {
+      return false
+    }
+  }
+  return [plain(0), plain(1), plain(2)]
+}
+
+/**
+ * A mount over a single file lies on a name. When the host puts another file there by rename(2), as editors do, the mount goes
+ * with the old one, and the box sees the new.
+ */
+function withHoles(report: EnforcementReport, profile: Profile, { mounts }: BoxSetup): EnforcementReport {
+  const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() === true
+  const hidden = mounts.some((item) => item.type === 'mask')
+  const kept = mounts.some(
+    (item) =>
+      item.type === 'bind' &&
+      item.access === 'read' &&
+      !item.recursive &&
+      isFile(item.source) &&
+      mounts.some(
+        (tree) => tree.type === 'bind' && tree.access === 'write' && item.target.startsWith(`${tree.target}/`),
+      ),
+  )
+  if (!hidden && !kept) return report
+  const partial = (feature: 'fs_read' | 'fs_write', holes: Profile['denied']['read'], verb: string): FeatureReport => {
+    const named = holes.map(({ value, rule }) => `${value.text} (${rule})`).join(', ')
+    return {
+      ...report.features[feature],
+      status: report.features[feature].status === 'absent' ? 'absent' : 'partial',
+      reason: `a file that may not be ${verb} can be once the host replaces it: ${named}`,
+      fix: 'forbid the directory it is in, with /**, instead of the file',
+    }
+  }
+  return Object.freeze({
+    ...report,
+    features: Object.freeze({
+      ...report.features,
+      ...(hidden ? { fs_read: Object.freeze(partial('fs_read', profile.denied.read, 'read')) } : {}),
+      ...(kept ? { fs_write: Object.freeze(partial('fs_write', profile.denied.write, 'written')) } : {}),
+    }),
   })
 }
 
@@ -265,9 +332,6 @@ function take(
       tell({ type: 'denied', feature, subject, evidence: 'enforced', pid: fact.pid })
       break
     }
-    case 'lost':
-      tell({ type: 'lost', count: fact.count })
-      break
     case 'expired':
       tell({ type: 'denied', feature: 'limits', subject: 'wall time', evidence: 'enforced' })
       break

@@ -22,6 +22,7 @@ export interface BoxFacts {
 
 const USER_NAMESPACES =
   'allow user namespaces: `sysctl -w kernel.unprivileged_userns_clone=1 user.max_user_namespaces=15000`; on Ubuntu 24.04 also `sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`, or give the launcher an AppArmor profile with `userns,`'
+const LANDLOCK = 'use a kernel with Landlock: 5.13 or later, started with `lsm=landlock,…` where it is not on by itself'
 const CGROUPS =
   'run as root, or in a control group that was delegated to this user (`systemd-run --user -p Delegate=yes`)'
 
@@ -63,8 +64,13 @@ const REPORTS: Readonly<Record<Feature, (profile: Profile, box: BoxFacts) => Fea
       USER_NAMESPACES,
     )
   },
-  fs_write: (_profile, box) => {
-    if (box.kind === 'namespaces') return entry('enforced', also('mount namespace', landlock(box)), 'silent')
+  fs_write: (profile, box) => {
+    if (box.kind === 'namespaces') {
+      // A mount that is read-only says nothing about writing into a pipe that lies on it.
+      return box.landlockAbi > 0 || profile.read.length === 0
+        ? entry('enforced', also('mount namespace', landlock(box)), 'silent')
+        : entry('partial', 'mount namespace', 'silent', 'named pipes in readable trees can be written', LANDLOCK)
+    }
     if (box.landlockAbi === 0)
       return entry('absent', '', 'silent', 'neither user namespaces nor Landlock', USER_NAMESPACES)
     const reason =

@@ -35,7 +35,6 @@ const TAG = {
   errno: 43,
   subject: 44,
   call: 45,
-  count: 46,
   sourceDigest: 47,
   counter: 48,
   landlockAbi: 49,
@@ -84,7 +83,6 @@ export type LauncherFrame =
       readonly number: number
       readonly args: readonly bigint[]
     }
-  | { readonly type: 'lost'; readonly count: number }
   | { readonly type: 'expired' }
   | { readonly type: 'counters'; readonly map: number; readonly from: number; readonly values: readonly bigint[] }
 
@@ -290,8 +288,6 @@ function decode(type: number, records: ReadonlyMap<number, Buffer>): LauncherFra
         args: [0, 1, 2, 3, 4, 5].map((index) => call.readBigUInt64LE(16 + 8 * index)),
       }
     }
-    case 22:
-      return { type: 'lost', count: Number(bytes(TAG.count, 8).readBigUInt64LE(0)) }
     case 23:
       return { type: 'expired' }
     case 24: {

@@ -91,7 +91,8 @@ const ABSENT = words(`
   clone3 io_uring_setup io_uring_enter io_uring_register
   statmount listmount listns lsm_get_self_attr lsm_list_modules file_getattr file_setattr cachestat remap_file_pages
   sysfs ustat create_module get_kernel_syms query_module getpmsg putpmsg afs_syscall tuxcall security vserver
-  epoll_ctl_old epoll_wait_old set_thread_area get_thread_area`)
+  epoll_ctl_old epoll_wait_old set_thread_area get_thread_area
+  io_setup io_destroy io_submit io_cancel io_getevents io_pgetevents`)
 
 /** Objects that all processes of an IPC namespace share. Without one of our own they are the host's. */
 export const SHARED_IPC = words(`
@@ -101,7 +102,7 @@ export const SHARED_IPC = words(`
 /** Allowed without a look at their arguments, which the kernel remembers. */
 export const ALLOWED = words(`
   read write readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 open openat openat2 close close_range
-  stat fstat lstat newfstatat statx lseek access faccessat faccessat2 dup dup2 dup3 fcntl flock pipe pipe2
+  stat fstat lstat newfstatat statx lseek access faccessat faccessat2 dup dup2 dup3 flock pipe pipe2
   fsync fdatasync sync syncfs sync_file_range truncate ftruncate fallocate fadvise64 readahead copy_file_range
   sendfile splice tee vmsplice getdents getdents64 getcwd chdir fchdir umask statfs fstatfs
   rename renameat renameat2 mkdir mkdirat rmdir link linkat unlink unlinkat symlink symlinkat readlink readlinkat
@@ -111,7 +112,7 @@ export const ALLOWED = words(`
   inotify_init inotify_init1 inotify_add_watch inotify_rm_watch
   poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2
   eventfd eventfd2 signalfd signalfd4 timerfd_create timerfd_settime timerfd_gettime
-  io_setup io_destroy io_getevents io_pgetevents io_submit io_cancel
+  
   munmap brk mremap msync mincore madvise mlock mlock2 munlock mlockall munlockall membarrier mseal map_shadow_stack
   mbind set_mempolicy get_mempolicy set_mempolicy_home_node pkey_alloc pkey_free
   rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigtimedwait rt_sigqueueinfo rt_tgsigqueueinfo
@@ -214,6 +215,8 @@ function inspected(needs: SeccompNeeds, refuse: Answer): readonly (readonly [str
     ['clone', checked(refuse, whenAll(ALLOW, maskedIs(0, CLONE_NAMESPACES, 0)))],
     ['unshare', checked(refuse, whenAll(ALLOW, maskedIs(0, ~UNSHARE_HARMLESS, 0)))],
     ['ioctl', checked(ALLOW, whenAll(refuse, argumentIs(1, ...TERMINAL_INJECTION)))],
+    // A lease on a file of one's own holds up whoever opens it outside, for as long as the host lets leases be broken.
+    ['fcntl', checked(ALLOW, whenAll(fail(EPERM), argumentIs(1, F_SETLEASE)))],
     ['prctl', checked(ALLOW, whenAll(refuse, argumentIs(0, PR_SET_MM)))],
     ['personality', checked(refuse, whenAll(ALLOW, argumentIs(0, PER_LINUX, PERSONALITY_QUERY)))],
     ['seccomp', checked(refuse, whenAll(ALLOW, maskedIs(1, SECCOMP_FILTER_FLAG_NEW_LISTENER, 0)))],
@@ -327,6 +330,8 @@ export const TIOCSETD = 0x5423
 
 /** Typing into the terminal of whoever started us, by the first two; the last loads line disciplines, a row of CVEs. */
 const TERMINAL_INJECTION = Object.freeze([TIOCSTI, TIOCLINUX, TIOCSETD])
+
+const F_SETLEASE = 1024
 
 /** Rewrites what /proc says of the process: its program, arguments and environment. */
 export const PR_SET_MM = 35
