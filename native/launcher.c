@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -253,6 +254,36 @@ static void report_counters(const struct bpf_loaded *bpf)
 	}
 }
 
+/* What security module programs refuse, as it happens, until the box ends. Waits for a reader that is slow: what then does not fit
+ * into the ring is counted by the programs. The ring is opened here and not before the clone: the box must not hold it. */
+static void watch_events(const struct bpf_loaded *bpf, pid_t first)
+{
+	struct bpf_events events;
+	if (bpf_open_events(bpf, bpf_find_map(bpf, "lsm_events"), &events) != 0)
+		return;
+	/* Nobody else waits for it, so that the number is still its own. */
+	int box = (int)syscall(SYS_pidfd_open, first, 0);
+	struct pollfd ready[2] = { { events.fd, POLLIN, 0 }, { box, POLLIN, 0 } };
+	while (box >= 0 && ready[1].revents == 0) {
+		uint8_t record[256];
+		struct message message;
+		long size;
+		if (poll(ready, 2, -1) < 0 && errno != EINTR)
+			break;
+		while ((size = bpf_next_event(&events, record, sizeof record)) > 0) {
+			wire_begin(&message, FRAME_EVENT);
+			wire_bytes(&message, TAG_EVENT, record, (size_t)size);
+			if (wire_send(CONTROL_FD, &message, 1) != 0)
+				break;
+		}
+		if (size != 0)
+			ready[0].fd = -1;
+	}
+	bpf_close_events(&events);
+	if (box >= 0)
+		close(box);
+}
+
 /* Waits for the description of the box. Without one there is nobody to tell. */
 static struct box receive_setup(uint32_t flags)
 {
@@ -376,6 +407,7 @@ int main(int argc, char **argv)
 	for (int fd = 0; fd <= 2; fd++)
 		close(fd);
 	close(NODE_FD);
+	watch_events(&bpf, first);
 	int status;
 	while (waitpid(first, &status, 0) < 0 && errno == EINTR)
 		;

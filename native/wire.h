@@ -29,6 +29,7 @@ enum frame_type {
 	FRAME_DENIED = 21,   /* CALL: u32 pid, u32 architecture, u32 number, u32 zero, u64 × 6 arguments */
 	FRAME_EXPIRED = 23,  /* the time of the box is over */
 	FRAME_COUNTERS = 24, /* COUNTER: u32 map, u32 index of the first, then u64 values; map ~0: what programs missed */
+	FRAME_EVENT = 25,    /* EVENT: one record of the ring buffer lsm_events */
 };
 
 enum record_tag {
@@ -63,6 +64,7 @@ enum record_tag {
 	TAG_SOURCE_DIGEST = 47, /* text */
 	TAG_COUNTER = 48,
 	TAG_LANDLOCK_ABI = 49, /* u32, 0 when there is none */
+	TAG_EVENT = 50,
 };
 
 /* In decimal the first argument of the launcher. */

@@ -37,7 +37,7 @@ export interface LauncherOptions {
 }
 
 /** What happens in a box besides commands. */
-export type LauncherFact = Extract<LauncherFrame, { type: 'denied' | 'expired' | 'counters' }>
+export type LauncherFact = Extract<LauncherFrame, { type: 'denied' | 'expired' | 'counters' | 'event' }>
 
 export interface LaunchedCommand {
   /** As the box counts. */

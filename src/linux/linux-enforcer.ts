@@ -10,8 +10,10 @@ import { sweepCgroups } from './cgroup/cgroups.ts'
 import type { LinuxConfinement } from './confinement.ts'
 import { grantsAddresses } from './direct-egress.ts'
 import { nodeHostFiles } from './host-files.ts'
+import type { Btf } from './lsm/btf.ts'
+import { kernelBtf, type LsmProbe, probeLsm } from './lsm/probe.ts'
 import { type NativeFile, nativeFile } from './native.ts'
-import { openBox } from './open-box.ts'
+import { type OpenBoxOptions, openBox } from './open-box.ts'
 import { type BoxPlan, planBox } from './plan.ts'
 import { type HostProbe, probeHost } from './probe.ts'
 import { ENFORCER, reportOf } from './report.ts'
@@ -33,6 +35,11 @@ export interface LinuxEnforcerOptions {
   readonly egress?: 'proxy' | 'direct'
   /** Counts the system calls of each confinement. Needs root, and costs every process of the host some time. */
   readonly countSyscalls?: boolean
+  /**
+   * Security module programs as a second lock on what is executed and mapped, with an event for what they refuse; `off` unless
+   * told. Needs root and a kernel that takes them. `preferred` does without them where they cannot be had.
+   */
+  readonly lsm?: 'off' | 'preferred' | 'required'
   /** Hashes programs and keeps what happened, so that a confinement has `facts` to make a fingerprint of. */
   readonly fingerprint?: boolean
   /** Absolute paths that no grant reaches: policies, audit logs, keys and sockets of the gateway itself. */
@@ -67,6 +74,7 @@ export class LinuxEnforcer implements Enforcer {
   readonly #options: LinuxEnforcerOptions
   readonly #warm = new Map<string, Promise<LinuxConfinement>[]>()
   #probe: Promise<HostProbe> | undefined
+  #lsm: Promise<LsmHost> | undefined
 
   private constructor(launcher: NativeFile, selftest: NativeFile, options: LinuxEnforcerOptions) {
     this.#launcher = launcher
@@ -98,9 +106,20 @@ export class LinuxEnforcer implements Enforcer {
     return this.#probe
   }
 
+  /** What became of the attempt to use security module programs, once. */
+  lsm(): Promise<LsmHost> {
+    this.#lsm ??= (async () => {
+      if ((this.#options.lsm ?? 'off') === 'off')
+        return { probe: { supported: false, reason: 'not asked for' } } as const
+      const probe = await probeLsm(this.#launcher, this.#selftest)
+      return probe.supported ? { probe, btf: kernelBtf() } : { probe }
+    })()
+    return this.#lsm
+  }
+
   async probe(): Promise<Capabilities> {
     const host = await this.host()
-    const report = this.#report(PROBED, host)
+    const report = this.#report(PROBED, host, await this.lsm())
     const features = Object.fromEntries(
       FEATURES.map((feature) => [feature, Object.freeze(capabilityOf(report.features[feature], host))]),
     ) as Record<Feature, Capability>
@@ -110,7 +129,7 @@ export class LinuxEnforcer implements Enforcer {
   async open(given: Profile, options: OpenLinuxOptions = {}): Promise<LinuxConfinement> {
     const profile = copyOf(given)
     const host = await this.host()
-    const report = this.#report(profile, host)
+    const report = this.#report(profile, host, await this.lsm())
     assertRequirements(report, options.requirements)
     if (options.signal?.aborted === true) throw new AgentPortError('ERR_HALTED', 'the run was halted before it began')
     const ready = options.inherit === true ? undefined : this.#warm.get(profile.digest)?.shift()
@@ -130,7 +149,7 @@ export class LinuxEnforcer implements Enforcer {
       ...(tmpBytes === undefined ? {} : { tmpBytes }),
       ...(ownPaths === undefined ? {} : { ownPaths }),
     })
-    return { plan, report: this.#report(profile, host) }
+    return { plan, report: this.#report(profile, host, await this.lsm()) }
   }
 
   /**
@@ -140,7 +159,7 @@ export class LinuxEnforcer implements Enforcer {
   async prewarm(given: Profile, count: number): Promise<void> {
     const profile = copyOf(given)
     const host = await this.host()
-    const report = this.#report(profile, host)
+    const report = this.#report(profile, host, await this.lsm())
     assertRequirements(report, {})
     const waiting = this.#warm.get(profile.digest) ?? []
     this.#warm.set(profile.digest, waiting)
@@ -178,7 +197,15 @@ export class LinuxEnforcer implements Enforcer {
       fingerprint: fingerprint === true,
       ownPaths: ownPaths ?? [],
       ...(tmpBytes === undefined ? {} : { tmpBytes }),
+      ...(await this.#lsmOf(profile)),
     })
+  }
+
+  async #lsmOf(profile: Profile): Promise<Pick<OpenBoxOptions, 'lsm'>> {
+    const { btf } = await this.lsm()
+    const executableMemory = profile.rights.some(({ value }) => value === 'executable_memory')
+    const required = this.#options.lsm === 'required'
+    return btf === undefined ? {} : { lsm: { btf, executableMemory, required } }
   }
 
   #isDirect(profile: Profile): boolean {
@@ -189,7 +216,7 @@ export class LinuxEnforcer implements Enforcer {
     return host.facts.namespaces === 'none' ? 'flat' : (this.#options.kind ?? 'namespaces')
   }
 
-  #report(profile: Profile, host: HostProbe): EnforcementReport {
+  #report(profile: Profile, host: HostProbe, { probe }: LsmHost): EnforcementReport {
     const kind = this.#kind(host)
     const { facts, cgroup } = host
     const report = reportOf(profile, {
@@ -203,11 +230,29 @@ export class LinuxEnforcer implements Enforcer {
     const features = Object.fromEntries(
       FEATURES.map((feature) => {
         const left = notRefused(feature, kind, host.refused)
+        if (feature === 'fs_execute' && this.#options.lsm === 'required' && !probe.supported)
+          return [feature, withoutLsm(probe.reason)]
         return [feature, left.length === 0 ? report.features[feature] : unproven(left, host)]
       }),
     ) as Record<Feature, FeatureReport>
     return Object.freeze({ ...report, features: Object.freeze(features) })
   }
+}
+
+interface LsmHost {
+  readonly probe: LsmProbe
+  /** There when the programs work. */
+  readonly btf?: Btf
+}
+
+function withoutLsm(reason: string): FeatureReport {
+  return Object.freeze({
+    status: 'absent',
+    mechanism: '',
+    visibility: 'silent',
+    reason: `security module programs are required and do not work here: ${reason}`,
+    fix: 'boot with `bpf` in the list of `lsm=`, run as root, or ask for them as `preferred`',
+  })
 }
 
 /** As it is now: what is judged must not change while we wait for anything. */

@@ -32,6 +32,10 @@ import { EgressProxy, type ListenerKind } from './egress/proxy.ts'
 import { FactLog } from './fact-log.ts'
 import { nodeHostFiles } from './host-files.ts'
 import { Launcher, type LauncherFact } from './launcher.ts'
+import type { LibraryClosure } from './library-closure.ts'
+import type { Btf } from './lsm/btf.ts'
+import { type LsmBox, lsmBox } from './lsm/lsm-box.ts'
+import { LSM_DROPPED_MAP } from './lsm/programs.ts'
 import type { NativeFile } from './native.ts'
 import { PROXY_PORT, planBox } from './plan.ts'
 import type { HostProbe } from './probe.ts'
@@ -52,6 +56,8 @@ export interface OpenBoxOptions {
   /** Hashes programs and remembers what happened, for {@link LinuxConfinement.facts}. */
   readonly fingerprint: boolean
   readonly ownPaths: readonly string[]
+  /** Security module programs on top; unless `required`, only where the files of the box can be listed. */
+  readonly lsm?: { readonly btf: Btf; readonly executableMemory: boolean; readonly required: boolean }
 }
 
 /** The launcher's word for what programs missed. */
@@ -88,7 +94,11 @@ async function assemble(options: OpenBoxOptions, holdings: Holding[]): Promise<L
   const proxy = profile.egress.length === 0 ? undefined : takeProxy(profile, credential, tell, log, holdings)
   const proxyPort = proxy !== undefined && shared ? await listenOnHost(proxy, holdings) : undefined
 
-  const { setup: planned, notes } = planBox(profile, host.facts, nodeHostFiles, {
+  const {
+    setup: planned,
+    closure,
+    notes,
+  } = planBox(profile, host.facts, nodeHostFiles, {
     kind,
     ownPaths: options.ownPaths,
     memoryHeld: cgroups?.limits.memoryBytes?.state === 'enforced',
@@ -99,7 +109,8 @@ async function assemble(options: OpenBoxOptions, holdings: Holding[]): Promise<L
   })
   const report = withHoles(options.report, profile, planned)
   assertRequirements(report, options.requirements)
-  const bpf = bpfOf(options, cgroups, proxyPort)
+  const lsm = takeLsm(options, planned, closure, cgroups, holdings)
+  const bpf = merged([...bpfOf(options, cgroups, proxyPort), ...(lsm === undefined ? [] : [lsm.object])])
   const setup: BoxSetup = {
     ...planned,
     ...(options.direct ? { network: 'host', listeners: [] } : {}),
@@ -117,7 +128,7 @@ async function assemble(options: OpenBoxOptions, holdings: Holding[]): Promise<L
       if (proxy === undefined || listener === undefined) return Promise.reject(new TypeError('no such listener'))
       return proxy.listen(name, kindOf(name), listener.port, handle as object)
     },
-    onFact: (fact) => take(tell, fact, { arch: host.facts.arch, forbidden }, counts),
+    onFact: (fact) => take(tell, fact, { arch: host.facts.arch, forbidden, lsm }, counts),
   })
   void launcher.ended.then(() => {
     tellCounts(tell, bpf, counts)
@@ -127,7 +138,7 @@ async function assemble(options: OpenBoxOptions, holdings: Holding[]): Promise<L
   return new LinuxConfinement({
     launcher,
     profile,
-    report,
+    report: lsm === undefined ? report : withLsm(report),
     queue,
     tell,
     notes,
@@ -224,12 +235,12 @@ async function hashPrograms(profile: Profile): Promise<ReadonlyMap<string, strin
 }
 
 /** For limits over all processes, for programs, and where nothing else ends what a process left behind. */
-function needCgroups({ profile, host, kind, direct, countSyscalls }: OpenBoxOptions): boolean {
+function needCgroups({ profile, host, kind, direct, countSyscalls, lsm }: OpenBoxOptions): boolean {
   const { processes, memoryBytes } = profile.limits
   // RLIMIT_NPROC does not bind uid 0, so a box that runs as root has no other bound on its number of processes.
   const counted = host.cgroup.processes && (processes !== undefined || host.facts.uid === 0)
   const limits = counted || (memoryBytes !== undefined && host.cgroup.memory)
-  return limits || direct || countSyscalls || (kind === 'flat' && host.cgroup.kill)
+  return limits || direct || countSyscalls || lsm !== undefined || (kind === 'flat' && host.cgroup.kill)
 }
 
 /** The launcher and the first process of the box, which count like any other. */
@@ -308,12 +319,43 @@ function bpfOf(
   options: OpenBoxOptions,
   cgroups: Cgroups | undefined,
   proxyPort: number | undefined,
-): BpfObject | undefined {
-  const egress = options.direct ? directEgress(options.profile, proxyPort) : undefined
+): readonly BpfObject[] {
+  const egress = options.direct ? [directEgress(options.profile, proxyPort)] : []
   if (!options.countSyscalls) return egress
   if (cgroups?.id === undefined) throw unavailable('syscalls', 'there is no cgroup v2 to count in')
-  const histogram = syscallHistogram(cgroups.id)
-  return egress === undefined ? histogram : mergeBpf(egress, histogram)
+  return [...egress, syscallHistogram(cgroups.id)]
+}
+
+function merged(objects: readonly BpfObject[]): BpfObject | undefined {
+  const [first, ...rest] = objects
+  return first === undefined ? undefined : rest.reduce(mergeBpf, first)
+}
+
+function takeLsm(
+  { lsm }: OpenBoxOptions,
+  setup: BoxSetup,
+  closure: LibraryClosure,
+  cgroups: Cgroups | undefined,
+  holdings: Holding[],
+): LsmBox | undefined {
+  if (lsm === undefined) return undefined
+  try {
+    if (cgroups?.id === undefined) throw unavailable('fs_execute', 'there is no cgroup v2')
+    const box = lsmBox(setup, closure, { ...lsm, cgroup: cgroups.id })
+    holdings.push({ name: 'listed files', release: async () => box.close() })
+    return box
+  } catch (error) {
+    if (lsm.required || !(error instanceof AgentPortError)) throw error
+    return undefined
+  }
+}
+
+/** Visibility stays: a mount refuses an `execve` before the programs are asked, and tells nobody. */
+function withLsm(report: EnforcementReport): EnforcementReport {
+  const { fs_execute } = report.features
+  const mechanism = `${fs_execute.mechanism}, BPF LSM`
+  const features = Object.freeze({ ...report.features, fs_execute: Object.freeze({ ...fs_execute, mechanism }) })
+  return Object.freeze({ ...report, features })
 }
 
 function kindOf(listener: string): ListenerKind {
@@ -323,7 +365,11 @@ function kindOf(listener: string): ListenerKind {
 function take(
   tell: (fact: EnforcerFact) => void,
   fact: LauncherFact,
-  { arch, forbidden }: { readonly arch: 'x64' | 'arm64'; readonly forbidden: ReadonlySet<string> },
+  {
+    arch,
+    forbidden,
+    lsm,
+  }: { readonly arch: 'x64' | 'arm64'; readonly forbidden: ReadonlySet<string>; lsm: LsmBox | undefined },
   counts: Map<number, bigint[]>,
 ): void {
   switch (fact.type) {
@@ -332,6 +378,15 @@ function take(
       tell({ type: 'denied', feature, subject, evidence: 'enforced', pid: fact.pid })
       break
     }
+    case 'event':
+      // Without a pid: the kernel counts as the host does here, and every other event as the box does.
+      tell({
+        type: 'denied',
+        feature: 'fs_execute',
+        subject: lsm?.describe(fact.record) ?? 'code',
+        evidence: 'enforced',
+      })
+      break
     case 'expired':
       tell({ type: 'denied', feature: 'limits', subject: 'wall time', evidence: 'enforced' })
       break
@@ -361,6 +416,9 @@ function tellCounts(
   bpf: BpfObject | undefined,
   counts: ReadonlyMap<number, bigint[]>,
 ): void {
+  const dropped = counted(bpf, counts, LSM_DROPPED_MAP)
+  const lost = dropped === undefined ? 0n : (new BigUint64Array(dropped.buffer)[0] ?? 0n)
+  if (lost > 0n) tell({ type: 'lost', count: Number(lost) })
   const bytes = counted(bpf, counts, DENIALS_MAP)
   const denials = bytes === undefined ? undefined : readDenials(bytes)
   for (const [subject, count] of Object.entries(denials ?? {})) {
@@ -378,7 +436,10 @@ function syscallCounts(
   return new Map([...values].flatMap((value, number) => (value > 0n ? [[number, value] as const] : [])))
 }
 
-function unavailable(feature: 'limits' | 'egress' | 'syscalls', reason: string): EnforcementUnavailableError {
+function unavailable(
+  feature: 'limits' | 'egress' | 'syscalls' | 'fs_execute',
+  reason: string,
+): EnforcementUnavailableError {
   return new EnforcementUnavailableError('linux', [
     { feature, status: 'absent', reason, fix: 'run as root on a host with cgroup v2, or in a delegated control group' },
   ])

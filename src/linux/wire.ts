@@ -38,6 +38,7 @@ const TAG = {
   sourceDigest: 47,
   counter: 48,
   landlockAbi: 49,
+  event: 50,
 } as const
 
 const BOX_FLAG = { namespaces: 1, userNamespace: 2, ownNetwork: 4, loopbackUp: 8, notify: 16, programs: 32 } as const
@@ -85,6 +86,8 @@ export type LauncherFrame =
     }
   | { readonly type: 'expired' }
   | { readonly type: 'counters'; readonly map: number; readonly from: number; readonly values: readonly bigint[] }
+  /** What a security module program refused, as src/linux/lsm/events.ts reads it. */
+  | { readonly type: 'event'; readonly record: Uint8Array }
 
 /** Arguments of the launcher: what it needs to make namespaces while the rest is still on its way. */
 export function launcherArguments(setup: BoxSetup): readonly string[] {
@@ -298,6 +301,8 @@ function decode(type: number, records: ReadonlyMap<number, Buffer>): LauncherFra
       )
       return { type: 'counters', map: counter.readUInt32LE(0), from: counter.readUInt32LE(4), values }
     }
+    case 25:
+      return { type: 'event', record: bytes(TAG.event) }
     default:
       throw malformed()
   }

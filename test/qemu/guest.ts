@@ -18,13 +18,15 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-
+import { parsePathPattern } from '../../src/core/path-pattern.ts'
+import { compileProfile } from '../../src/enforcer/profile.ts'
 import type { BoxSetup, BpfObject } from '../../src/linux/box.ts'
 import { encodeBpf } from '../../src/linux/bpf/wire.ts'
 import { type Cgroups, openCgroups } from '../../src/linux/cgroup/cgroups.ts'
 import { nodeHostFiles } from '../../src/linux/host-files.ts'
 import { Launcher } from '../../src/linux/launcher.ts'
 import { libraryClosure } from '../../src/linux/library-closure.ts'
+import { LinuxEnforcer } from '../../src/linux/linux-enforcer.ts'
 import { type LsmDenial, readLsmEvent } from '../../src/linux/lsm/events.ts'
 import { type ListedFile, openLsmFiles } from '../../src/linux/lsm/files.ts'
 import { kernelBtf, probeLsm } from '../../src/linux/lsm/probe.ts'
@@ -379,6 +381,52 @@ await check('a file that an overlay could confuse with another is refused', () =
   } finally {
     sh(`umount ${base}/both; umount ${base}`)
   }
+})
+
+await check('a box of the enforcer: what reaches the programs is reported', async () => {
+  const pattern = (text: string) => {
+    const parsed = parsePathPattern(text)
+    if (!parsed.ok) throw new Error(text)
+    return parsed.pattern
+  }
+  const tree = pattern(`${scratch}/**`)
+  const grant = { rule: 'test', writes: [tree], reads: [tree], binaries: [attempt, program].map(pattern) }
+  const { profile } = compileProfile(
+    {
+      readablePaths: [tree],
+      writablePaths: [tree],
+      allowedBinaries: [attempt, program],
+      allowedLibraries: [],
+      allowedHosts: [],
+      allowedEnv: [],
+      forbiddenSyscalls: [],
+      executionMode: 'shared',
+    },
+    { permits: [grant], forbids: [] },
+  )
+  const enforcer = await LinuxEnforcer.open({ lsm: 'required' })
+  const box = await enforcer.open(profile)
+  expectSame(/BPF LSM/.test(box.report.features.fs_execute.mechanism), true)
+  const denied: string[] = []
+  const reading = (async () => {
+    for await (const event of box.events) if (event.type === 'denied') denied.push(`${event.feature} ${event.subject}`)
+  })()
+  const attempts = [`exec ${program}`, `exec ${unlisted}`, `map ${unlisted}`, `map ${libc}`]
+  const command = await box.spawn({ file: attempt, args: [], cwd: scratch, env: {}, stdin: 'pipe' })
+  const writer = command.stdin?.getWriter()
+  await writer?.write(new TextEncoder().encode(lines(attempts)))
+  await writer?.close()
+  const output = await new Response(command.stdout).text()
+  await command.exited
+  await box.close()
+  await reading
+  // The mount refuses an execve before any security module is asked, and tells nobody.
+  expectSame(output.trimEnd().split('\n'), ['ok', 'EACCES', 'EPERM', 'ok'])
+  expectSame(
+    denied.map((text) => text.replaceAll(/\d+/g, 'N')),
+    ['fs_execute map as code: file N on device N:N'],
+  )
+  return denied.join(', ')
 })
 
 held.close()
