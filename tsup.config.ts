@@ -55,6 +55,14 @@ export default defineConfig([
     clean: false,
     entry: { run: 'bench/run.ts', enforcer: 'bench/enforcer.ts' },
     outDir: '.build/bench',
-    external: ['@casl/ability', '@cedar-policy/cedar-wasm', 'casbin', 'tweetnacl', '@anthropic-ai/sandbox-runtime'],
+    external: [
+      '@agentport/gateway',
+      '@agentport/gateway/linux',
+      '@casl/ability',
+      '@cedar-policy/cedar-wasm',
+      'casbin',
+      'tweetnacl',
+      '@anthropic-ai/sandbox-runtime',
+    ],
   },
 ])

@@ -121,7 +121,7 @@ export class LinuxEnforcer implements Enforcer {
     const host = await this.host()
     const report = this.#report(PROBED, host, await this.lsm())
     const features = Object.fromEntries(
-      FEATURES.map((feature) => [feature, Object.freeze(capabilityOf(report.features[feature], host))]),
+      FEATURES.map((feature) => [feature, Object.freeze(capabilityOf(feature, report.features[feature], host))]),
     ) as Record<Feature, Capability>
     return Object.freeze({ enforcer: ENFORCER, features: Object.freeze(features) })
   }
@@ -297,10 +297,15 @@ function unproven(left: readonly string[], host: HostProbe): FeatureReport {
   })
 }
 
-function capabilityOf({ status, mechanism, reason, fix }: FeatureReport, host: HostProbe): Capability {
+function capabilityOf(
+  feature: Feature,
+  { status, mechanism, reason, fix }: FeatureReport,
+  host: HostProbe,
+): Capability {
   const ran = host.trials.some(({ name, ok }) => name === 'self-test' && ok)
   return {
-    support: status === 'enforced' ? 'supported' : ran ? 'unsupported' : 'inconclusive',
+    // Some limits are held and others are not: whether the feature is depends on which of them a profile sets.
+    support: status === 'enforced' ? 'supported' : ran && feature !== 'limits' ? 'unsupported' : 'inconclusive',
     mechanism,
     ...(reason === undefined ? {} : { reason }),
     ...(fix === undefined ? {} : { fix }),

@@ -289,7 +289,8 @@ await programSuite('agentport run on a terminal', ['/usr/bin/script'], () => {
   const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`
   /** script(1) gives its command a terminal of its own, and its code. */
   function onTerminal(...args: readonly string[]): Running {
-    const command = [process.execPath, ...words(args)].map(quoted).join(' ')
+    // `exec`: a shell in between would be interrupted as well, and end with its own 130.
+    const command = `exec ${[process.execPath, ...words(args)].map(quoted).join(' ')}`
     return start('/usr/bin/script', ['-qec', command, '/dev/null'], { cwd: work })
   }
 
