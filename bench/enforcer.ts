@@ -139,7 +139,7 @@ async function work(): Promise<void> {
     }
     await box.close()
   } finally {
-    rmSync(directory, { recursive: true, force: true })
+    rmSync(directory, { recursive: true, force: true, maxRetries: 20 })
   }
 }
 
@@ -156,6 +156,7 @@ function prepareWork(directory: string): readonly Work[] {
   }
   const git = (...args: string[]): unknown => execFileSync('git', ['-C', tree, ...args], { stdio: 'ignore' })
   git('init', '-q')
+  git('config', 'gc.auto', '0')
   git('add', '.')
   git('-c', 'user.name=bench', '-c', 'user.email=bench@example.com', 'commit', '-qm', 'tree')
   writeFileSync(join(directory, 'a.c'), '#include <stdio.h>\nint main(void) { puts("hello"); return 0; }\n')
