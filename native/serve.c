@@ -27,8 +27,8 @@
 #endif
 
 #define COMMANDS_MAX 1024
-/* From fork to exec, in milliseconds. */
-#define EXEC_MS 500
+/* From fork to exec, in milliseconds: more than the slowest host needs, for a box without an end of its own. */
+#define EXEC_MS 5000
 
 struct command {
 	uint32_t id;
@@ -185,7 +185,30 @@ __attribute__((noreturn)) static void become(const struct box *box, const struct
 	give_up(last, "exec");
 }
 
-static void start_command(const struct box *box, struct bytes body)
+static int64_t now_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Waits until the new process has become the command or has said why not; 0 when it is not let to. Another process of the box
+ * may stop it before it is anything, and must not stop us with it, or keep us from ending the box in time. */
+static int wait_for_exec(pid_t pid, int report, int64_t deadline)
+{
+	int64_t until = now_ms() + EXEC_MS;
+	if (deadline >= 0 && deadline < until)
+		until = deadline;
+	struct pollfd told = { report, POLLIN, 0 };
+	while (poll(&told, 1, 10) != 1) {
+		if (now_ms() >= until)
+			return 0;
+		kill(pid, SIGCONT);
+	}
+	return 1;
+}
+
+static void start_command(const struct box *box, struct bytes body, int64_t deadline)
 {
 	struct request request = parse_request(body);
 	/* Ours, the command's. */
@@ -218,9 +241,7 @@ static void start_command(const struct box *box, struct bytes body)
 	if (report[1] >= 0)
 		close(report[1]);
 	struct failure failure;
-	struct pollfd told = { report[0], POLLIN, 0 };
-	if (pid > 0 && poll(&told, 1, EXEC_MS) != 1) {
-		/* Another process of the box has stopped it before it was anything; we must not stop with it. */
+	if (pid > 0 && !wait_for_exec(pid, report[0], deadline)) {
 		kill(pid, SIGKILL);
 		step = "exec";
 		error = ETIMEDOUT;
@@ -327,13 +348,6 @@ static void take_report(int fd)
 	tell_report(fd);
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 void serve(const struct box *box, int notify_fd)
 {
 	sigset_t children;
@@ -390,15 +404,15 @@ void serve(const struct box *box, int notify_fd)
 			struct frame frame;
 			if (wire_receive(CONTROL_FD, &frame) != 1)
 				_exit(0);
+			if (deadline < 0 && box->wall_ms > 0)
+				deadline = now_ms() + (int64_t)box->wall_ms;
 			if (frame.type == FRAME_SPAWN)
-				start_command(box, frame.body);
+				start_command(box, frame.body, deadline);
 			else if (frame.type == FRAME_SIGNAL)
 				send_signal(frame.body);
 			else
 				_exit(1);
 			free(frame.memory);
-			if (deadline < 0 && box->wall_ms > 0)
-				deadline = now_ms() + (int64_t)box->wall_ms;
 		} else if (polled[0].revents & (POLLHUP | POLLERR | POLLNVAL)) {
 			_exit(0);
 		}
