@@ -44,11 +44,11 @@ const WITH_NODE = ['node', 'testing', 'cli', 'linux', 'integrations', 'sidecar']
 /** The one file of each third-party package. zod has one per room. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   '@noble/hashes': ['core/crypto.ts'],
-  ajv: ['manifest/input-schema.ts'],
-  'ajv-formats': ['manifest/input-schema.ts'],
+  ajv: ['core/json-schema/input-schema.ts'],
+  'ajv-formats': ['core/json-schema/input-schema.ts'],
   eventemitter3: ['core/notifications.ts'],
   'ipaddr.js': ['core/ip.ts'],
-  re2js: ['manifest/input-schema.ts'],
+  re2js: ['core/linear-regexp.ts'],
   'toml-eslint-parser': ['core/toml.ts'],
   tweetnacl: ['core/crypto.ts'],
   yaml: ['core/yaml.ts'],

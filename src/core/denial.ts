@@ -14,7 +14,9 @@ export type DenialLayer =
   | 'manifest'
   | 'arguments'
   | 'policy'
+  | 'limit'
   | 'approval'
+  | 'obligation'
   | 'audit'
   | 'enforcer'
   | 'gateway'
@@ -133,6 +135,11 @@ export const DENIALS = {
     recoverable: 'narrower',
     model: 'A URL, host or path in the arguments is ambiguous. Write it in plain, absolute form.',
   },
+  command_unresolved: {
+    layer: 'arguments',
+    recoverable: 'narrower',
+    model: 'It cannot be told what this command would run. Write plain commands with literal arguments.',
+  },
   resource_unmapped: {
     layer: 'arguments',
     recoverable: 'narrower',
@@ -149,6 +156,21 @@ export const DENIALS = {
     recoverable: 'narrower',
     model: 'A rule could not be evaluated for this call, so it is not permitted.',
   },
+  condition_unavailable: {
+    layer: 'policy',
+    recoverable: 'after_wait',
+    model: 'A condition on this call could not be checked, so it is not permitted.',
+  },
+  egress_not_granted: {
+    layer: 'policy',
+    recoverable: 'narrower',
+    model: 'This step may not reach that destination. Use one it was made for.',
+  },
+  scope_not_held: {
+    layer: 'policy',
+    recoverable: 'narrower',
+    model: 'This needs an access scope that was not given here.',
+  },
   role_unknown: { layer: 'policy', recoverable: 'never', model: 'This step has a role that is not defined.' },
   denial_repeated: {
     layer: 'halt',
@@ -159,6 +181,46 @@ export const DENIALS = {
     layer: 'approval',
     recoverable: 'after_approval',
     model: 'This needs the approval of a person before it can run.',
+  },
+  approval_refused: {
+    layer: 'approval',
+    recoverable: 'narrower',
+    model: 'A person refused this. Do not repeat the same call.',
+  },
+  approval_expired: {
+    layer: 'approval',
+    recoverable: 'after_approval',
+    model: 'The approval for this has expired. It needs a new one before it can run.',
+  },
+  approval_invalid: {
+    layer: 'approval',
+    recoverable: 'after_approval',
+    model: 'The approval does not belong to this call, or was used already.',
+  },
+  rate_limited: {
+    layer: 'limit',
+    recoverable: 'after_wait',
+    model: 'This was done too often in a short time.',
+  },
+  concurrency_limited: {
+    layer: 'limit',
+    recoverable: 'after_wait',
+    model: 'Too many of these are running at the same time.',
+  },
+  budget_exhausted: {
+    layer: 'limit',
+    recoverable: 'narrower',
+    model: 'What may be spent on this is used up, or does not suffice for this call.',
+  },
+  limit_unavailable: {
+    layer: 'limit',
+    recoverable: 'after_wait',
+    model: 'It cannot be told how often this was done, so it is not permitted.',
+  },
+  obligation_unmet: {
+    layer: 'obligation',
+    recoverable: 'narrower',
+    model: 'A condition on this call was not met, so its result was discarded.',
   },
   audit_unavailable: {
     layer: 'audit',
@@ -193,7 +255,7 @@ export type DenialCode = keyof typeof DENIALS
 /** A policy rule as a reader finds it again. */
 export interface RuleRef {
   readonly id: string
-  readonly effect: 'permit' | 'forbid' | 'require_approval'
+  readonly effect: 'permit' | 'forbid' | 'require_approval' | 'limit' | 'oblige'
   readonly file: string
   readonly line: number
   readonly column: number

@@ -2,16 +2,16 @@
 // the schema makes impossible, or that contradicts another, would leave an argument unjudged, so it refuses the manifest.
 
 import type { JsonObject } from '../core/json.ts'
+import { type InputSchemaCompiler, noArguments } from '../core/json-schema/input-schema.ts'
+import { reach } from '../core/json-schema/schema-reach.ts'
 import { LIMITS } from '../core/limits.ts'
 import { parsePath } from '../core/path.ts'
 import { PATH_ACCESSES, RESOURCE_KINDS } from '../core/resource.ts'
 import { hasUnprintable, isName } from '../core/text.ts'
 import type { PreparedTool } from './bind.ts'
-import { type InputSchemaCompiler, noArguments } from './input-schema.ts'
 import type { ResourceMapping, ToolBinding, ToolEffect } from './manifest.ts'
 import { mappingConflict } from './mapping-conflict.ts'
 import { compileResourceMap, mappingTokens } from './resources.ts'
-import { reach } from './schema-reach.ts'
 import type { Section } from './section.ts'
 
 export interface Tools {

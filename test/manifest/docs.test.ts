@@ -4,8 +4,8 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 
 import type { DocumentFormat } from '../../src/core/document.ts'
+import { INPUT_FORMATS } from '../../src/core/json-schema/input-schema.ts'
 import { LIMITS } from '../../src/core/limits.ts'
-import { INPUT_FORMATS } from '../../src/manifest/input-schema.ts'
 import { manifestJsonSchema } from '../../src/manifest/schema.ts'
 import { ManifestValidator } from '../../src/manifest/validator.ts'
 

@@ -2,8 +2,8 @@
 // code; so it is held to a closed list of keywords, to local references that do not recurse, and to bounds that keep
 // compiling and checking it short. Everything found is reported, each with its place.
 
-import type { JsonObject, JsonValue } from '../core/json.ts'
-import { LIMITS } from '../core/limits.ts'
+import type { JsonObject, JsonValue } from '../json.ts'
+import { LIMITS } from '../limits.ts'
 import { DIALECTS, type Dialect, KEYWORDS, type KeywordOperand, REFUSED } from './schema-keywords.ts'
 
 /** Something wrong with a schema; `at` leads to it from the schema's root. */

@@ -1,18 +1,17 @@
-// Compiles the JSON Schemas of tool inputs, and the only file that knows ajv, ajv-formats and re2js. Schemas come from
+// Compiles the JSON Schemas of tool inputs and of policy conditions, and the only file that knows ajv and ajv-formats. Schemas come from
 // publishers and arguments from a model: neither may make the other slow, pass by an inherited property, or be changed
 // (no coercion, no defaults, no removal). Regular expressions run on RE2, uniqueItems on canonical JSON: both linear.
 
 import { Ajv, type ErrorObject, type Options, type ValidateFunction } from 'ajv'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { fullFormats } from 'ajv-formats/dist/formats.js'
-import { RE2JS } from 're2js'
 
-import { canonicalJson } from '../core/canonical.ts'
-import { sha256Hex } from '../core/crypto.ts'
-import type { JsonObject, JsonValue } from '../core/json.ts'
-import { LIMITS } from '../core/limits.ts'
-import { parsePointer } from '../core/pointer.ts'
-import { translatePattern } from './ecma-pattern.ts'
+import { canonicalJson } from '../canonical.ts'
+import { sha256Hex } from '../crypto.ts'
+import type { JsonObject, JsonValue } from '../json.ts'
+import { LIMITS } from '../limits.ts'
+import { compileRegExp, type LinearRegExp } from '../linear-regexp.ts'
+import { parsePointer } from '../pointer.ts'
 import { checkSchema, type SchemaFault, type SchemaVocabulary } from './schema-check.ts'
 import type { Dialect } from './schema-keywords.ts'
 
@@ -109,7 +108,7 @@ export function noArguments(args: JsonObject): ArgumentFault | undefined {
 }
 
 function compileSchema(schema: JsonObject): CompiledSchema {
-  const patterns = new Map<string, RE2JS>()
+  const patterns = new Map<string, LinearRegExp>()
   const { dialect, faults, cost, followable } = checkSchema(schema, vocabulary(patterns))
   if (faults.length > 0) return { ok: false, faults, followable, cost }
   const strict: SchemaFault[] = []
@@ -160,7 +159,7 @@ function argumentFault(error: ErrorObject | undefined): ArgumentFault {
 
 function newAjv(
   dialect: Dialect,
-  patterns: Map<string, RE2JS>,
+  patterns: Map<string, LinearRegExp>,
   meter: Meter,
   warn: (message: string) => void,
 ): Ajv | Ajv2020 {
@@ -237,11 +236,11 @@ function allDifferent(items: readonly JsonValue[], meter: Meter): boolean {
 
 type RegExpEngine = NonNullable<NonNullable<Options['code']>['regExp']>
 
-function linearRegExp(patterns: Map<string, RE2JS>, meter: Meter): RegExpEngine {
+function linearRegExp(patterns: Map<string, LinearRegExp>, meter: Meter): RegExpEngine {
   const engine = (pattern: string): ReturnType<RegExpEngine> => {
     const compiled = patterns.get(pattern)
     if (compiled === undefined) throw new TypeError('a pattern that was not checked')
-    const size = compiled.programSize()
+    const { size } = compiled
     return {
       test: (text: string): boolean => {
         // Linear is not cheap when both program and text are large; the product is what a publisher and a model can buy.
@@ -260,37 +259,17 @@ function linearRegExp(patterns: Map<string, RE2JS>, meter: Meter): RegExpEngine 
   return engine
 }
 
-function vocabulary(patterns: Map<string, RE2JS>): SchemaVocabulary {
+function vocabulary(patterns: Map<string, LinearRegExp>): SchemaVocabulary {
   return {
     hasFormat: (name) => INPUT_FORMATS.includes(name),
     pattern: (pattern) => {
-      if (pattern.length > LIMITS.patternLength) {
-        return { ok: false, reason: `a pattern longer than ${LIMITS.patternLength} characters` }
-      }
-      const translated = translatePattern(pattern)
-      if (!translated.ok) return translated
-      if (translated.size > LIMITS.patternProgram) return TOO_LONG
-      try {
-        const compiled = RE2JS.compile(translated.text)
-        if (compiled.programSize() > LIMITS.patternProgram) return TOO_LONG
-        patterns.set(pattern, compiled)
-        return { ok: true, size: compiled.programSize() }
-      } catch {
-        return {
-          ok: false,
-          reason: 'a pattern that RE2 does not take',
-          hint: 'a property or script may be unknown to it',
-        }
-      }
+      const compiled = compileRegExp(pattern)
+      if (!compiled.ok) return compiled
+      patterns.set(pattern, compiled.regexp)
+      return { ok: true, size: compiled.regexp.size }
     },
   }
 }
-
-const TOO_LONG = {
-  ok: false,
-  reason: 'a pattern that repeats too much',
-  hint: 'use smaller counts, or maxLength beside a shorter pattern',
-} as const
 
 // ajv names the place at the end of its message: … at "#/properties/a~1b" (strictTypes).
 function ajvFault(message: string): SchemaFault {

@@ -2,7 +2,7 @@
 // resource mapping to a place that can never be filled is a typing error that would leave the real argument unwatched.
 // Unsure is "can" and "need not".
 
-import type { JsonObject, JsonValue } from '../core/json.ts'
+import type { JsonObject, JsonValue } from '../json.ts'
 import { followReference, isObject, member, TYPES } from './schema-check.ts'
 
 export interface Reach {

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { RE2JS } from 're2js'
 import { describe, expect, test } from 'vitest'
 
-import { translatePattern } from '../../src/manifest/ecma-pattern.ts'
+import { translatePattern } from '../../src/core/ecma-pattern.ts'
 import { fuzzRuns } from '../support/fuzz.ts'
 
 function linear(source: string): RE2JS {

@@ -6,10 +6,10 @@ import { fullFormats } from 'ajv-formats/dist/formats.js'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
-import type { JsonObject, JsonValue } from '../../src/core/json.ts'
-import { LIMITS } from '../../src/core/limits.ts'
-import { type ArgumentFault, INPUT_FORMATS, InputSchemaCompiler } from '../../src/manifest/input-schema.ts'
-import { fuzzRuns } from '../support/fuzz.ts'
+import type { JsonObject, JsonValue } from '../../../src/core/json.ts'
+import { type ArgumentFault, INPUT_FORMATS, InputSchemaCompiler } from '../../../src/core/json-schema/input-schema.ts'
+import { LIMITS } from '../../../src/core/limits.ts'
+import { fuzzRuns } from '../../support/fuzz.ts'
 
 const compiler = new InputSchemaCompiler()
 
