@@ -51,6 +51,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   re2js: ['core/linear-regexp.ts'],
   'toml-eslint-parser': ['core/toml.ts'],
   tweetnacl: ['core/crypto.ts'],
+  unbash: ['manifest/command/shell-syntax.ts'],
   yaml: ['core/yaml.ts'],
   zod: ['attestation/schema.ts', 'halt/schema.ts', 'manifest/schema.ts', 'policy/schema.ts'],
 }

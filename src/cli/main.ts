@@ -7,12 +7,32 @@ import { build } from './build.ts'
 import { check } from './check.ts'
 import { type Command, type Output, UsageError } from './command.ts'
 import { doctor } from './doctor.ts'
+import { fmt } from './fmt.ts'
+import { importer } from './import.ts'
+import { init } from './init.ts'
 import { learn } from './learn.ts'
+import { lint } from './lint.ts'
 import { run as confine } from './run.ts'
 import { digest, keygen, sign } from './skills.ts'
+import { test } from './test.ts'
 import { VERSION } from './version.ts'
 
-const COMMANDS: readonly Command[] = [check, audit, keygen, sign, digest, confine, learn, doctor, build]
+const COMMANDS: readonly Command[] = [
+  check,
+  audit,
+  keygen,
+  sign,
+  digest,
+  confine,
+  learn,
+  doctor,
+  build,
+  test,
+  fmt,
+  init,
+  importer,
+  lint,
+]
 
 /** Runs the command line `args` (without node and script); resolves with the exit code. */
 export async function run(args: readonly string[], output: Output): Promise<number> {

@@ -53,7 +53,7 @@ export function formatIpv4(value: number): string {
 }
 
 const IPV6_LENGTH = 45 // eight groups of four digits, or six of them and a dotted quad
-const IPV6_TEXT = /^[0-9a-f:]+$/i
+const COLON = 0x3a
 
 /**
  * The eight groups of an RFC 4291 §2.2 address, otherwise `undefined`. No zone id (it names an interface of this host, not
@@ -61,20 +61,60 @@ const IPV6_TEXT = /^[0-9a-f:]+$/i
  */
 export function parseIpv6(text: string): readonly number[] | undefined {
   if (text.length < 2 || text.length > IPV6_LENGTH) return undefined
-  let hex = text
-  if (text.includes('.')) {
-    // ipaddr.js takes an octal quad, and reads ::1.2.3.4 as ::ffff:1.2.3.4: it never sees the dotted form.
-    const cut = text.lastIndexOf(':') + 1
-    const quad = parseIpv4(text.slice(cut))
-    if (quad === undefined) return undefined
-    hex = `${text.slice(0, cut)}${(quad >>> 16).toString(16)}:${(quad & 0xffff).toString(16)}`
+  if (!text.includes('.')) return parseGroups(text)
+  // ipaddr.js takes an octal quad, and reads ::1.2.3.4 as ::ffff:1.2.3.4: here both are read as hexadecimal groups.
+  const cut = text.lastIndexOf(':') + 1
+  const quad = parseIpv4(text.slice(cut))
+  if (quad === undefined) return undefined
+  return parseGroups(`${text.slice(0, cut)}${(quad >>> 16).toString(16)}:${(quad & 0xffff).toString(16)}`)
+}
+
+// By hand, since block lists have a million lines: several times as fast as ipaddr.js, which the tests hold it against.
+function parseGroups(text: string): readonly number[] | undefined {
+  const { length } = text
+  const groups = [0, 0, 0, 0, 0, 0, 0, 0]
+  let count = 0
+  /** Where `::` stands, as the number of groups before it. */
+  let gap = -1
+  let index = 0
+  if (text.charCodeAt(0) === COLON) {
+    if (text.charCodeAt(1) !== COLON) return undefined
+    gap = 0
+    index = 2
   }
-  if (!IPV6_TEXT.test(hex)) return undefined
-  try {
-    return ipaddr.IPv6.parse(hex).parts
-  } catch {
-    return undefined
+  while (index < length) {
+    const end = Math.min(length, index + 4)
+    const start = index
+    let group = 0
+    for (; index < end; index++) {
+      const digit = hexDigit(text.charCodeAt(index))
+      if (digit < 0) break
+      group = group * 16 + digit
+    }
+    if (index === start || count === 8) return undefined
+    groups[count++] = group
+    if (index === length) break
+    if (text.charCodeAt(index++) !== COLON || index === length) return undefined
+    if (text.charCodeAt(index) === COLON) {
+      if (gap >= 0) return undefined
+      gap = count
+      index++
+    }
   }
+  if (gap < 0) return count === 8 ? groups : undefined
+  // `::` stands for one group at least.
+  if (count === 8) return undefined
+  for (let to = 7, from = count - 1; from >= gap; to--, from--) {
+    groups[to] = at(groups, from)
+    groups[from] = 0
+  }
+  return groups
+}
+
+function hexDigit(code: number): number {
+  if (code >= ZERO && code <= NINE) return code - ZERO
+  const lower = code | 0x20
+  return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1
 }
 
 /** RFC 5952 text, without brackets. */
@@ -166,7 +206,7 @@ export function parseCidr(text: string): ParsedCidr {
   if (prefix === undefined) return BAD_PREFIX
   const mapped = mappedIpv4(groups)
   if (mapped !== undefined && prefix >= 96) return ipv4Block(mapped, prefix - 96)
-  if (groups.some((group, index) => (group & ~mask16(prefix, index)) !== 0)) return HOST_BITS
+  if (hasHostBits(groups, prefix)) return HOST_BITS
   return { ok: true, cidr: { family: 6, prefix, groups } }
 }
 
@@ -176,16 +216,28 @@ const BAD_PREFIX: ParsedCidr = {
 }
 const HOST_BITS: ParsedCidr = { ok: false, reason: 'a cidr block with host bits set' }
 
+function hasHostBits(groups: readonly number[], prefix: number): boolean {
+  for (let index = prefix >> 4; index < 8; index++) {
+    if ((at(groups, index) & ~mask16(prefix, index)) !== 0) return true
+  }
+  return false
+}
+
 function ipv4Block(value4: number, prefix: number): ParsedCidr {
   return (value4 & ~mask32(prefix)) === 0 ? { ok: true, cidr: { family: 4, prefix, value4 } } : HOST_BITS
 }
 
-const PREFIX = /^(?:0|[1-9][0-9]{0,2})$/
-
 function parsePrefix(text: string | undefined, bits: number): number | undefined {
   if (text === undefined) return bits
-  if (!PREFIX.test(text)) return undefined
-  const prefix = Number(text)
+  const { length } = text
+  // A leading zero is octal to some readers; three digits are enough for 128.
+  if (length === 0 || length > 3 || (length > 1 && text.charCodeAt(0) === ZERO)) return undefined
+  let prefix = 0
+  for (let index = 0; index < length; index++) {
+    const code = text.charCodeAt(index)
+    if (code < ZERO || code > NINE) return undefined
+    prefix = prefix * 10 + (code - ZERO)
+  }
   return prefix <= bits ? prefix : undefined
 }
 

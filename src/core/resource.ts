@@ -3,8 +3,11 @@
 
 import type { HostName } from './host.ts'
 
-/** Kinds an argument can be declared as. `text` declares that a value which looks like a URL or path is only text. */
-export const RESOURCE_KINDS = ['url', 'host', 'path', 'binary', 'env', 'text'] as const
+/**
+ * Kinds an argument can be declared as. `command` is a shell text or an argument vector and names many resources; `text`
+ * declares that a value which looks like a URL or path is only text.
+ */
+export const RESOURCE_KINDS = ['url', 'host', 'path', 'binary', 'env', 'command', 'text'] as const
 export type ResourceKind = (typeof RESOURCE_KINDS)[number]
 
 export const PATH_ACCESSES = ['read', 'write'] as const
@@ -16,6 +19,8 @@ export interface NetworkResource {
   readonly host: HostName
   readonly scheme?: string
   readonly port?: number
+  /** HTTP method, upper case, where the call says which. */
+  readonly method?: string
   /** JSON Pointer into the arguments. */
   readonly from: string
 }
@@ -40,7 +45,47 @@ export interface EnvResource {
   readonly from: string
 }
 
-export type Resource = NetworkResource | PathResource | BinaryResource | EnvResource
+/** An OAuth scope that the tool makes use of. */
+export interface ScopeResource {
+  readonly kind: 'scope'
+  /** Exact, as RFC 6749 §3.3 writes one. */
+  readonly name: string
+  /** `''`: the tool as such uses it, whatever the arguments are. */
+  readonly from: string
+}
+
+export type Resource = NetworkResource | PathResource | BinaryResource | EnvResource | ScopeResource
+
+/** Puts a private field on the object it is given: nothing outside of this file can make one or take it away. */
+class Canonical extends class {
+  constructor(object: object) {
+    // biome-ignore lint/correctness/noConstructorReturn: a derived class adds its fields to what its base returns.
+    return object
+  }
+} {
+  readonly #made = true
+
+  static has(object: object): boolean {
+    return #made in object
+  }
+}
+
+/**
+ * Freezes a resource whose parts have been made canonical by the parser of its kind, and remembers that it was. Only for
+ * the files that parse: what is marked is not looked at again by anybody.
+ */
+export function canonicalResource<R extends Resource>(resource: R): R {
+  if (resource.kind === 'network') {
+    if ('groups' in resource.host) Object.freeze(resource.host.groups)
+    Object.freeze(resource.host)
+  }
+  return Object.freeze(new Canonical(resource) as unknown as R)
+}
+
+/** Whether `resource` is one that {@link canonicalResource} made; a copy of one is not. */
+export function isCanonicalResource(resource: object): resource is Resource {
+  return Canonical.has(resource)
+}
 
 /** One line for people and logs, e.g. `network https://api.example.com:443` or `write /srv/out/a.txt`. */
 export function describeResource(resource: Resource): string {
@@ -56,5 +101,7 @@ export function describeResource(resource: Resource): string {
       return `run ${resource.path}`
     case 'env':
       return `env ${resource.name}`
+    case 'scope':
+      return `scope ${resource.name}`
   }
 }

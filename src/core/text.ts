@@ -51,3 +51,13 @@ const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/
 export function isEnvName(text: string): boolean {
   return text.length <= LIMITS.nameLength && ENV_NAME.test(text)
 }
+
+/** Whether `text` is one scope-token of RFC 6749 §3.3, at most a pattern long. */
+export function isScopeToken(text: string): boolean {
+  return text.length <= LIMITS.patternLength && /^[\x21\x23-\x5b\x5d-\x7e]+$/.test(text)
+}
+
+/** Whether `text` is an HTTP method as policies write it: upper case letters (RFC 9110 §9.1 knows no others). */
+export function isHttpMethod(text: string): boolean {
+  return /^[A-Z]{1,20}$/.test(text)
+}

@@ -13,6 +13,17 @@ import { printable } from './text.ts'
 import { isWellFormed } from './wellformed.ts'
 import { readYamlBlock } from './yaml-block.ts'
 
+// For yaml-format.ts, which lays out what was read here.
+export {
+  Lexer as LexYaml,
+  Pair,
+  parseDocument as parseYamlNodes,
+  Scalar,
+  type Tags as YamlTags,
+  YAMLMap,
+  YAMLSeq,
+} from 'yaml'
+
 /** Reads `text`; see {@link Reading}. The first syntax error ends it, all else is reported together. */
 export function readYaml(text: string): Reading {
   return readYamlBlock(text) ?? readYamlWithLibrary(text)

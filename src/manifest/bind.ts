@@ -29,6 +29,8 @@ export interface PreparedTool {
   readonly inScope: boolean
   readonly check: ArgumentCheck
   readonly map: ResourceMap
+  /** What every call of the tool uses. */
+  readonly scopes: readonly Resource[]
 }
 
 interface Prepared {
@@ -113,7 +115,13 @@ function judge(prepared: Prepared, tool: string, given: unknown, copy: typeof co
       }),
     )
   }
-  return { ok: true, args: extraction.args, resources: extraction.resources }
+  const { args: canonical, resources } = extraction
+  const { scopes } = bound
+  return {
+    ok: true,
+    args: canonical,
+    resources: scopes.length === 0 ? resources : Object.freeze([...resources, ...scopes]),
+  }
 }
 
 function refuse(denial: Denial): BoundCall {
@@ -165,6 +173,9 @@ class ResourceLimits {
         return this.#binaries.has(resource.path)
       case 'env':
         return this.#env.has(resource.name)
+      case 'scope':
+        // No argument names one: the tool's own list does, and is added behind this check.
+        return false
     }
   }
 
@@ -193,6 +204,8 @@ function missingEntry(resource: Resource): string {
       return `allowed_binaries: [${JSON.stringify(resource.path)}]`
     case 'env':
       return `allowed_env: [${JSON.stringify(resource.name)}]`
+    case 'scope':
+      return `oauth_scopes: [${JSON.stringify(resource.name)}]`
   }
 }
 

@@ -24,6 +24,8 @@ export interface Capabilities {
   readonly executes: readonly Capability<PathPattern>[]
   readonly libraries: readonly Capability<PathPattern>[]
   readonly rights: readonly Capability<ProcessRight>[]
+  /** OAuth scopes. */
+  readonly scopes: readonly Capability<string>[]
 }
 
 export function capabilitiesOf(manifest: Manifest): Capabilities {
@@ -36,6 +38,11 @@ export function capabilitiesOf(manifest: Manifest): Capabilities {
     // A tool out of the manifest's own scope is not asked for.
     tools: listed('tools', [...manifest.tools.values()]).flatMap(({ value, pointer }) =>
       value.inScope ? [{ value: value.name, pointer: `${pointer}/name` }] : [],
+    ),
+    scopes: listed('tools', [...manifest.tools.values()]).flatMap(({ value, pointer }) =>
+      value.inScope
+        ? value.oauthScopes.map((scope, index) => ({ value: scope, pointer: `${pointer}/oauth_scopes/${index}` }))
+        : [],
     ),
     hosts: listed('allowed_hosts', manifest.allowedHosts),
     reads: listed('readable_paths', manifest.readablePaths),

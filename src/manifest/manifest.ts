@@ -22,8 +22,10 @@ export interface ResourceMapping {
   readonly kind: ResourceKind
   /** Of a path. */
   readonly access?: PathAccess
-  /** Of a path: canonical absolute directory that relative values are resolved against. */
+  /** Of a path or command: canonical absolute directory that relative values are resolved against. */
   readonly base?: string
+  /** Of a command: canonical absolute directories that stand for PATH. Absent: programs are named by their paths. */
+  readonly search?: readonly string[]
   /** The argument may be absent or null. */
   readonly optional: boolean
 }
@@ -36,6 +38,8 @@ export interface ToolBinding {
   /** Absent: the tool takes no arguments. */
   readonly inputSchema?: JsonObject
   readonly resources: readonly ResourceMapping[]
+  /** OAuth scopes it makes use of, whatever the arguments are. */
+  readonly oauthScopes: readonly string[]
   /** The manifest's own tool_scope admits it. A tool out of scope is declared but never called. */
   readonly inScope: boolean
 }

@@ -33,6 +33,13 @@ export function mappingConflict(first: MappingAt, second: MappingAt): MappingCon
     }
   }
   if (shorter.tokens.length === longer.tokens.length) return sameValue(first.mapping, second.mapping)
+  if (shorter.mapping.kind === 'command') {
+    return {
+      code: 'contradiction',
+      message: 'kind: command reads a list of arguments as a whole, and another mapping speaks of a part of it',
+      hint: 'remove the other mapping; the command names its programs and files itself',
+    }
+  }
   if (shorter.mapping.kind !== 'text') return undefined
   return {
     code: 'contradiction',

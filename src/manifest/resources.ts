@@ -7,12 +7,13 @@ import { LIMITS } from '../core/limits.ts'
 import { readNamedResource } from '../core/named-resource.ts'
 import { formatPointer, parsePointer } from '../core/pointer.ts'
 import type { PathAccess, Resource, ResourceKind } from '../core/resource.ts'
+import { type CommandReading, readArgumentVector, readCommand } from './command/read-command.ts'
 import { looksLikeDestination } from './destination-guard.ts'
 import type { ResourceMapping } from './manifest.ts'
 
 /** Why no resources could be read from the arguments. */
 export interface ExtractionFault {
-  readonly code: 'resource_invalid' | 'resource_unmapped' | 'arguments_too_large'
+  readonly code: 'resource_invalid' | 'resource_unmapped' | 'command_unresolved' | 'arguments_too_large'
   /** RFC 6901 pointer into the arguments. Its tokens can be the model's words. */
   readonly pointer: string
   /** One line; quotes nothing of the arguments. */
@@ -42,6 +43,8 @@ interface CompiledMapping {
   readonly kind: ResourceKind
   readonly access: PathAccess
   readonly base: { readonly base: string } | undefined
+  /** Of a command. */
+  readonly search: readonly string[]
   /** The pointer, where it is the same for every call. */
   readonly from: string | undefined
 }
@@ -108,6 +111,7 @@ function compileMapping(mapping: ResourceMapping, tokens: readonly string[]): Co
     kind: mapping.kind,
     access: mapping.access ?? 'read',
     base: mapping.base === undefined ? undefined : { base: mapping.base },
+    search: mapping.search ?? [],
     from: tokens.includes('*') ? undefined : mapping.from,
   }
 }
@@ -170,6 +174,8 @@ class Walk {
       return map.nullable ? value : this.#mismatch(value, map, 'null, and the mapping is not optional')
     if (Array.isArray(value)) {
       if (map.elements !== undefined || map.members !== undefined) return this.#array(value, map)
+      const [command] = map.mappings
+      if (command?.kind === 'command') return this.#vector(value, command)
       return this.#mismatch(value, map, 'a list where a mapping expects text')
     }
     if (typeof value === 'object') {
@@ -205,11 +211,33 @@ class Walk {
   #read(value: string, mapping: CompiledMapping): string {
     const { kind } = mapping
     if (kind === 'text') return value
-    const from = mapping.from ?? formatPointer(this.#trail)
+    const from = this.#from(mapping)
+    if (kind === 'command') {
+      this.#addAll(readCommand(value, { search: mapping.search, from, ...mapping.base }))
+      return value
+    }
     const named = readNamedResource(kind, value, { access: mapping.access, from, ...mapping.base })
     if (!named.ok) return this.#refuse(value, named.reason)
     this.#add(named.resource)
     return named.text
+  }
+
+  // The tool runs the list itself, without a shell, so every element is one argument whatever is in it.
+  #vector(value: readonly JsonValue[], mapping: CompiledMapping): readonly JsonValue[] {
+    const words = value.filter((element) => typeof element === 'string')
+    if (words.length < value.length) return this.#refuse(value, 'a list of arguments that are not all text')
+    const { search, base } = mapping
+    this.#addAll(readArgumentVector(words, { search, from: this.#from(mapping), ...base }))
+    return value
+  }
+
+  #from(mapping: CompiledMapping): string {
+    return mapping.from ?? formatPointer(this.#trail)
+  }
+
+  #addAll(reading: CommandReading): void {
+    if (!reading.ok) this.#fail('command_unresolved', reading.reason)
+    else for (const resource of reading.resources) this.#add(resource)
   }
 
   #add(resource: Resource): void {

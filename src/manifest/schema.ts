@@ -8,6 +8,7 @@ import { MOST } from '../core/process-limits.ts'
 import { PROCESS_RIGHTS } from '../core/process-right.ts'
 import { PATH_ACCESSES } from '../core/resource.ts'
 import type { ShapeIssue } from '../core/shape.ts'
+import { COMMAND_BOUNDS } from './command/bounds.ts'
 
 // Lengths and patterns of names and patterns are given to editors only (meta): section.ts and its callers check them with
 // the parser that will be used, whose message says more, and one mistake should be one problem.
@@ -41,6 +42,22 @@ const mapping = z
     z.strictObject({ from, kind: z.literal('host'), optional }),
     z.strictObject({ from, kind: z.literal('binary'), optional }),
     z.strictObject({ from, kind: z.literal('env'), optional }),
+    z.strictObject({
+      from,
+      kind: z.literal('command').describe('A shell command, or a list of arguments that is run without a shell.'),
+      search: z
+        .array(absolutePath)
+        .min(1)
+        .max(COMMAND_BOUNDS.search)
+        .optional()
+        .describe(
+          'Absolute directories that stand for PATH: a bare name is that program in each. Absent: only paths name programs.',
+        ),
+      base: absolutePath
+        .optional()
+        .describe('Absolute directory that the command is started in, for relative programs and redirections.'),
+      optional,
+    }),
     z.strictObject({ from, kind: z.literal('text'), optional }),
   ])
   .describe('Says that an argument names a resource, so that a policy can speak of hosts, paths and programs.')
@@ -60,6 +77,11 @@ const tool = z
       .max(LIMITS.resources)
       .optional()
       .describe('Which arguments name hosts, files, programs or variables.'),
+    oauth_scopes: z
+      .array(pattern)
+      .max(LIMITS.resources)
+      .optional()
+      .describe('OAuth scopes the tool makes use of, exact. Each has to be granted, and held by the run.'),
     effect: z
       .enum(['pure', 'idempotent', 'keyed', 'unsafe'])
       .optional()

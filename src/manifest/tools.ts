@@ -6,13 +6,13 @@ import { type InputSchemaCompiler, noArguments } from '../core/json-schema/input
 import { reach } from '../core/json-schema/schema-reach.ts'
 import { LIMITS } from '../core/limits.ts'
 import { parsePath } from '../core/path.ts'
-import { PATH_ACCESSES, RESOURCE_KINDS } from '../core/resource.ts'
-import { hasUnprintable, isName } from '../core/text.ts'
+import { canonicalResource, PATH_ACCESSES, RESOURCE_KINDS } from '../core/resource.ts'
+import { hasUnprintable, isName, isScopeToken } from '../core/text.ts'
 import type { PreparedTool } from './bind.ts'
 import type { ResourceMapping, ToolBinding, ToolEffect } from './manifest.ts'
 import { mappingConflict } from './mapping-conflict.ts'
 import { compileResourceMap, mappingTokens } from './resources.ts'
-import type { Section } from './section.ts'
+import type { Reading, Section } from './section.ts'
 
 export interface Tools {
   readonly tools: ReadonlyMap<string, ToolBinding>
@@ -39,6 +39,7 @@ export function readTools(root: Section, inScope: (name: string) => boolean, sch
     const resources = readMappings(section, compiled.schema)
     if (name === undefined) continue
     const inputSchema = section.object('input_schema')
+    const scopes = section.readAll('oauth_scopes', readScope)
     const scoped = inScope(name)
     tools.set(
       name,
@@ -49,12 +50,22 @@ export function readTools(root: Section, inScope: (name: string) => boolean, sch
         effect: (section.text('effect') ?? 'unsafe') as ToolEffect,
         ...(inputSchema === undefined ? {} : { inputSchema }),
         resources: Object.freeze(resources),
+        oauthScopes: Object.freeze(scopes),
         inScope: scoped,
       }),
     )
-    prepared.set(name, { inScope: scoped, check: compiled.check, map: compileResourceMap(resources) })
+    prepared.set(name, {
+      inScope: scoped,
+      check: compiled.check,
+      map: compileResourceMap(resources),
+      scopes: scopes.map((scope) => canonicalResource({ kind: 'scope', name: scope, from: '' })),
+    })
   }
   return { tools, prepared }
+}
+
+function readScope(text: string): Reading<string> {
+  return isScopeToken(text) ? { ok: true, pattern: text } : { ok: false, reason: 'not a scope of RFC 6749' }
 }
 
 function readName(section: Section, earlier: ReadonlyMap<string, unknown>): string | undefined {
@@ -124,6 +135,7 @@ function readMapping(
   const kind = RESOURCE_KINDS.find((known) => known === entry.text('kind'))
   const access = PATH_ACCESSES.find((known) => known === entry.text('access'))
   const base = readBase(entry)
+  const search = Object.freeze([...new Set(entry.readAll('search', readDirectory))])
   if (from === undefined) return undefined
   const tokens = hasUnprintable(from) ? 'a control or format character' : mappingTokens(from)
   if (typeof tokens === 'string') {
@@ -137,7 +149,8 @@ function readMapping(
     from,
     kind,
     ...(kind === 'path' && access !== undefined ? { access } : {}),
-    ...(kind === 'path' && base !== undefined ? { base } : {}),
+    ...((kind === 'path' || kind === 'command') && base !== undefined ? { base } : {}),
+    ...(kind === 'command' && search.length > 0 ? { search } : {}),
     optional: entry.get('optional') === true,
   }
   return { mapping: Object.freeze(mapping), tokens }
@@ -152,11 +165,21 @@ function readBase(entry: Section): string | undefined {
   return undefined
 }
 
+function readDirectory(text: string): Reading<string> {
+  const parsed = parsePath(text)
+  return parsed.ok
+    ? { ok: true, pattern: parsed.path }
+    : { ok: false, reason: parsed.reason, hint: 'write an absolute directory: /usr/bin' }
+}
+
+const TEXT_ONLY: readonly string[] = ['string']
+const TEXT_OR_LIST: readonly string[] = ['string', 'array']
+
 function checkReach(entry: Section, mapping: ResourceMapping, tokens: readonly string[], schema: JsonObject): void {
-  const leaf = mapping.kind === 'text' ? 'any' : 'string'
+  const leaf = mapping.kind === 'text' ? 'any' : mapping.kind === 'command' ? TEXT_OR_LIST : TEXT_ONLY
   const { possible, required } = reach(schema, tokens, leaf)
   if (!possible) {
-    const exists = leaf === 'string' && reach(schema, tokens, 'any').possible
+    const exists = leaf !== 'any' && reach(schema, tokens, 'any').possible
     if (exists) {
       const hint = 'map the text itself; for a list of texts end the pointer with /*'
       entry.report('contradiction', ['from'], 'the input schema never allows text at this place', { hint })

@@ -1,190 +1,310 @@
-// One document → its roles and rules. Every mistake becomes a problem at its place, and compiling goes on, so that one
-// loading tells all of them; what comes out beside problems is not to be used.
+// One document → its roles, regions, rules, limits, obligations and egress tables. What comes out beside problems is not to
+// be used.
 
-import type { ProblemOptions, SourceDocument } from '../core/document.ts'
-import { type Glob, type ParsedGlob, parseGlob } from '../core/glob.ts'
+import { APPROVAL_DEFAULTS, type ApprovalDemand } from '../core/approval.ts'
+import type { SourceDocument } from '../core/document.ts'
+import { parseDuration } from '../core/duration.ts'
 import { parseHostPattern } from '../core/host-pattern.ts'
-import { parsePathPattern } from '../core/path-pattern.ts'
+import { compileRegExp } from '../core/linear-regexp.ts'
+import type { Obligation } from '../core/obligation.ts'
 import { formatPointer, parsePointer } from '../core/pointer.ts'
-import type { Problem, ProblemCode } from '../core/problem.ts'
+import type { Problem } from '../core/problem.ts'
 import { NO_LIMITS, readProcessLimits } from '../core/process-limits.ts'
 import { isSyscallName, SYSCALL_NAME_HINT } from '../core/syscall-name.ts'
-import { isEnvName, isName } from '../core/text.ts'
-import { type CompiledCondition, type Condition, compileCondition } from './condition.ts'
-import type { Role } from './roles.ts'
-import type { Restraint, Rule, RuleResources } from './rule.ts'
-import type { RawCondition, RawPolicy, RawRule } from './schema.ts'
-
-/** A role and where it is defined, for problems that are found after it was read. */
-export interface DefinedRole extends Role {
-  readonly document: SourceDocument
-}
-
-/** What the documents of one set share. */
-export class SetVocabulary {
-  readonly roles: Map<string, DefinedRole> = new Map()
-  readonly usedRoles: Set<string> = new Set()
-  /** Rule id → `file:line`. */
-  readonly ids: Map<string, string> = new Map()
-  // Thousands of rules name the same few tools, roles and arguments. Each is compiled and kept once: that is most of the
-  // memory of a large set, and most of what a decision has to fetch into the cache.
-  readonly #globs = new Map<string, ParsedGlob>()
-  readonly #texts = new Map<string, string>()
-  readonly #pointers = new Map<string, readonly string[] | undefined>()
-  readonly #conditions = new Map<string, CompiledCondition>()
-
-  glob(text: string): ParsedGlob {
-    let parsed = this.#globs.get(text)
-    if (parsed === undefined) {
-      parsed = parseGlob(text, 'name')
-      this.#globs.set(text, parsed)
-    }
-    return parsed
-  }
-
-  text(text: string): string {
-    const known = this.#texts.get(text)
-    if (known !== undefined) return known
-    this.#texts.set(text, text)
-    return text
-  }
-
-  condition(pointer: string, raw: RawCondition): CompiledCondition {
-    const key = `${pointer} ${JSON.stringify(raw)}`
-    let compiled = this.#conditions.get(key)
-    if (compiled === undefined) {
-      compiled = compileCondition(this.text(pointer), this.#tokens(pointer), raw)
-      this.#conditions.set(key, compiled)
-    }
-    return compiled
-  }
-
-  #tokens(pointer: string): readonly string[] | undefined {
-    if (!this.#pointers.has(pointer)) this.#pointers.set(pointer, parsePointer(pointer))
-    return this.#pointers.get(pointer)
-  }
-}
-
-type Pointer = readonly (string | number)[]
-
-type PatternParse<P> =
-  | { readonly ok: true; readonly pattern: P }
-  | { readonly ok: false; readonly reason: string; readonly hint?: string }
+import { isName } from '../core/text.ts'
+import { type EgressTable, indexHosts } from './egress.ts'
+import type { CountedBy, LimitSpec } from './limit.ts'
+import type { Effect, Restraint, Rule } from './rule.ts'
+import type { RawEgress, RawLimit, RawObligation, RawPolicy, RawRule } from './schema.ts'
+import { NO_PROCESS_LISTS, type Pointer, type ProcessLists, Reporter, StatementCompiler } from './statement.ts'
+import type { SetVocabulary } from './vocabulary.ts'
 
 const NAME_RULE = 'ASCII letters and digits, inside also _ . : -'
 const NONE: readonly never[] = []
-const NO_RESOURCES: RuleResources = {
-  hosts: NONE,
-  reads: NONE,
-  writes: NONE,
-  binaries: NONE,
-  env: NONE,
-  executes: NONE,
-  libraries: NONE,
-  rights: NONE,
-}
 const NO_RESTRAINT: Restraint = { limits: NO_LIMITS, forbiddenSyscalls: NONE, ephemeral: false }
 
 export class DocumentCompiler {
-  readonly problems: Problem[] = []
-  readonly #document: SourceDocument
+  readonly #to: Reporter
   readonly #policy: RawPolicy
   readonly #set: SetVocabulary
+  readonly #statements: StatementCompiler
 
   constructor(document: SourceDocument, policy: RawPolicy, set: SetVocabulary) {
-    this.#document = document
+    this.#to = new Reporter(document)
     this.#policy = policy
     this.#set = set
+    this.#statements = new StatementCompiler(this.#to, set)
   }
 
-  /** Adds the roles of the document to those of the set. Rules may use roles of any document, so this comes first. */
-  collectRoles(): void {
+  get problems(): readonly Problem[] {
+    return this.#to.problems
+  }
+
+  /** Adds roles and regions to those of the set. Rules may use those of any document, so this comes first. */
+  collectNames(): void {
+    this.#collectRoles()
+    for (const [name, { hosts }] of Object.entries(this.#policy.regions ?? {})) {
+      const at = ['regions', name]
+      if (!isName(name)) this.#to.report('invalid_value', at, `a region name is ${NAME_RULE}`, { on: 'key' })
+      if (this.#set.regionHosts.has(name)) {
+        this.#to.report('duplicate_name', at, `region "${name}" is defined twice`, { on: 'key' })
+        continue
+      }
+      const patterns = this.#statements.patterns([...at, 'hosts'], hosts, (text) => {
+        const parsed = parseHostPattern(text)
+        if (!parsed.ok || (parsed.pattern.scheme === undefined && parsed.pattern.port === 'default')) return parsed
+        return {
+          ok: false,
+          reason: 'a scheme or port in a region',
+          hint: 'a region is about hosts: write the host alone',
+        }
+      })
+      this.#set.regionHosts.set(name, patterns)
+    }
+  }
+
+  #collectRoles(): void {
     const { roles } = this.#set
     for (const [name, raw] of Object.entries(this.#policy.roles ?? {})) {
       const at = ['roles', name]
-      if (!isName(name)) this.#report('invalid_value', at, `a role name is ${NAME_RULE}`, { on: 'key' })
+      if (!isName(name)) this.#to.report('invalid_value', at, `a role name is ${NAME_RULE}`, { on: 'key' })
       const earlier = roles.get(name)
       if (earlier !== undefined) {
-        this.#report('duplicate_name', at, `role "${name}" is also defined in ${earlier.document.file}`, { on: 'key' })
+        this.#to.report('duplicate_name', at, `role "${name}" is also defined in ${earlier.document.file}`, {
+          on: 'key',
+        })
         continue
       }
-      if (raw.nodes === undefined && raw.asserted !== true) {
-        const hint = 'list its nodes, or write asserted: true so that the graph may give it'
-        this.#report('missing_key', at, `nobody can have role "${name}"`, { hint })
+      const isEmpty = raw.labels !== undefined && Object.keys(raw.labels).length === 0
+      if ((raw.nodes === undefined && raw.labels === undefined && raw.asserted !== true) || isEmpty) {
+        const hint = 'list its nodes or labels, or write asserted: true so that the graph may give it'
+        this.#to.report('missing_key', at, `nobody can have role "${name}"`, { hint })
       }
-      const nodes = raw.nodes === undefined ? NONE : this.#globs([...at, 'nodes'], raw.nodes)
-      roles.set(name, { name, document: this.#document, asserted: raw.asserted ?? false, nodes })
+      const nodes = raw.nodes === undefined ? NONE : this.#statements.globs([...at, 'nodes'], raw.nodes)
+      const labels = raw.labels === undefined ? undefined : this.#statements.labels([...at, 'labels'], raw.labels)
+      roles.set(name, { name, document: this.#to.document, asserted: raw.asserted ?? false, nodes, labels })
     }
   }
 
-  compileRules(): readonly Rule[] {
-    return this.#policy.rules.map((raw, index) => this.#rule(raw, ['rules', index]))
+  /** Rules, limits and obligations, in the order of the document. */
+  compileStatements(): readonly Rule[] {
+    const { rules, limits = [], obligations = [] } = this.#policy
+    return [
+      ...rules.map((raw, index) => this.#rule(raw, ['rules', index])),
+      ...limits.map((raw, index) => this.#limit(raw, ['limits', index])),
+      ...obligations.map((raw, index) => this.#obligation(raw, ['obligations', index])),
+    ]
+  }
+
+  compileEgress(): readonly EgressTable[] {
+    return (this.#policy.egress ?? []).map((raw, index) => this.#egress(raw, ['egress', index]))
   }
 
   #rule(raw: RawRule, at: Pointer): Rule {
-    const { file } = this.#document
-    const { line, column } = this.#document.locate(formatPointer(at))
-    this.#claimId(raw.id, at, `${file}:${line}`)
-    if (raw.roles === undefined && raw.nodes === undefined) {
-      const hint = 'add roles: or nodes:; write roles: ["*"] to mean every node'
-      this.#report('missing_key', at, `rule "${raw.id}" does not say whom it is about`, { hint })
-    }
-    const about = { id: raw.id, effect: raw.effect, file, line, column }
-    const ref = Object.freeze(raw.reason === undefined ? about : { ...about, reason: raw.reason })
-    const resources = this.#resources(raw, at)
+    const approval = this.#approval(raw, at)
     return {
-      ref,
-      refs: Object.freeze([ref]),
-      roles: raw.roles === undefined ? undefined : this.#roles([...at, 'roles'], raw.roles),
-      everyone: raw.roles?.includes('*') ?? false,
-      nodes: raw.nodes === undefined ? undefined : this.#globs([...at, 'nodes'], raw.nodes),
-      tools: this.#globs([...at, 'tools'], raw.tools),
-      skills: raw.skills === undefined ? undefined : this.#globs([...at, 'skills'], raw.skills),
-      resources,
-      namesResources: resources !== NO_RESOURCES,
-      processOnly: resources !== NO_RESOURCES && !namesWhatCallsTouch(raw),
+      ...this.#statement(raw, raw.effect, at, { libraries: raw.libraries, rights: raw.process_rights }),
       restraint: this.#restraint(raw, at),
-      conditions: raw.args === undefined ? NONE : this.#conditions([...at, 'args'], raw.args),
+      approval,
+      limit: undefined,
+      obligation: undefined,
     }
+  }
+
+  #limit(raw: RawLimit, at: Pointer): Rule {
+    const limit = this.#limitSpec(raw, at)
+    return {
+      ...this.#statement(raw, 'limit', at),
+      restraint: NO_RESTRAINT,
+      approval: undefined,
+      limit,
+      obligation: undefined,
+    }
+  }
+
+  #obligation(raw: RawObligation, at: Pointer): Rule {
+    const obligation = this.#obligationOf(raw, at)
+    return {
+      ...this.#statement(raw, 'oblige', at),
+      restraint: NO_RESTRAINT,
+      approval: undefined,
+      limit: undefined,
+      obligation,
+    }
+  }
+
+  #statement(
+    raw: RawRule | RawLimit | RawObligation,
+    effect: Effect,
+    at: Pointer,
+    lists: ProcessLists = NO_PROCESS_LISTS,
+  ): Omit<Rule, 'restraint' | 'approval' | 'limit' | 'obligation'> {
+    const { file } = this.#to.document
+    const { line, column } = this.#to.document.locate(formatPointer(at))
+    this.#claimId(raw.id, at, `${file}:${line}`)
+    this.#statements.requireWhom(raw.id, raw, at)
+    const about = { id: raw.id, effect, file, line, column }
+    const ref = Object.freeze(raw.reason === undefined ? about : { ...about, reason: raw.reason })
+    return { ref, refs: Object.freeze([ref]), effect, ...this.#statements.compile(raw, effect, at, lists) }
   }
 
   #claimId(id: string, at: Pointer, place: string): void {
     const { ids } = this.#set
-    if (!isName(id)) this.#report('invalid_value', [...at, 'id'], `a rule id is ${NAME_RULE}`)
+    if (!isName(id)) this.#to.report('invalid_value', [...at, 'id'], `an id is ${NAME_RULE}`)
     const earlier = ids.get(id)
     if (earlier === undefined) ids.set(id, place)
-    else this.#report('duplicate_name', [...at, 'id'], `rule id "${id}" is also defined at ${earlier}`)
+    else this.#to.report('duplicate_name', [...at, 'id'], `id "${id}" is also defined at ${earlier}`)
   }
 
-  #roles(at: Pointer, names: readonly string[]): readonly string[] {
-    const { roles, usedRoles } = this.#set
-    return names.map((name, index) => {
-      usedRoles.add(name)
-      if (name !== '*' && !roles.has(name)) {
-        const known = [...roles.keys()].slice(0, 8).join(', ')
-        const hint = roles.size === 0 ? 'define it under roles:' : `known roles: ${known}`
-        this.#report('unknown_reference', [...at, index], 'no document defines this role', { hint })
+  #approval(raw: RawRule, at: Pointer): ApprovalDemand | undefined {
+    const { approval } = raw
+    if (raw.effect !== 'require_approval') {
+      if (approval !== undefined) {
+        this.#to.report('contradiction', [...at, 'approval'], 'only a require_approval asks for one', { on: 'key' })
       }
-      return this.#set.text(name)
+      return undefined
+    }
+    const approvers = approval?.approvers ?? NONE
+    const quorum = approval?.quorum ?? APPROVAL_DEFAULTS.quorum
+    const different = new Set(approvers).size
+    if (different < approvers.length) {
+      this.#to.report('duplicate_name', [...at, 'approval', 'approvers'], 'an approver is listed twice')
+    } else if (approvers.length > 0 && different < quorum) {
+      const message = `${quorum} have to agree and ${different} may`
+      this.#to.report('contradiction', [...at, 'approval', 'quorum'], message)
+    }
+    return Object.freeze({
+      rule: raw.id,
+      approvers: Object.freeze([...approvers]),
+      quorum,
+      expiresMs: this.#duration(approval?.expires, [...at, 'approval', 'expires']) ?? APPROVAL_DEFAULTS.expiresMs,
+      ...(raw.reason === undefined ? {} : { reason: raw.reason }),
     })
   }
 
-  #resources(raw: RawRule, at: Pointer): RuleResources {
-    const { hosts, paths, binaries, env, libraries, process_rights: rights } = raw
-    if ([hosts, paths, binaries, env, libraries, rights].every((list) => list === undefined)) return NO_RESOURCES
-    if (paths !== undefined && paths.read === undefined && paths.write === undefined && paths.execute === undefined) {
-      // A forbid with an empty resource list would be a forbid of the call as such, and its author meant neither.
-      this.#report('missing_key', [...at, 'paths'], 'paths names neither read nor write nor execute')
+  #duration(text: string | undefined, at: Pointer): number | undefined {
+    if (text === undefined) return undefined
+    const parsed = parseDuration(text)
+    if (parsed.ok) return parsed.ms
+    this.#to.report('invalid_value', at, parsed.reason, parsed.hint === undefined ? {} : { hint: parsed.hint })
+    return undefined
+  }
+
+  #limitSpec(raw: RawLimit, at: Pointer): LimitSpec {
+    const { kind, max, per, burst, by, amount } = raw
+    const wrong = (key: 'per' | 'burst' | 'amount' | 'by' | 'max', message: string, hint?: string): void =>
+      this.#to.report('contradiction', [...at, key], message, hint === undefined ? { on: 'key' } : { on: 'key', hint })
+    if ((kind === 'rate' || kind === 'window') && per === undefined) {
+      this.#to.report('missing_key', at, `a ${kind} needs per:`, { hint: 'write per: 1m' })
+    }
+    if (kind === 'concurrency' && per !== undefined) wrong('per', 'what runs at the same time is not counted by time')
+    if (kind === 'concurrency' && amount !== undefined) wrong('amount', 'concurrency counts calls')
+    if (kind === 'concurrency' && !Number.isInteger(max)) wrong('max', 'concurrency counts whole calls')
+    if (kind !== 'rate' && burst !== undefined) wrong('burst', 'only a rate has a burst')
+    if (by.includes('all') && by.length > 1)
+      wrong('by', 'all is one counter for everybody, so nothing can be beside it')
+    if (new Set(by).size < by.length) wrong('by', 'something is listed twice')
+    const tokens = amount === undefined ? undefined : this.#set.tokens(amount)
+    if (amount !== undefined && (tokens === undefined || tokens.length === 0)) {
+      const hint = 'write "/cost" for the argument called cost'
+      this.#to.report('invalid_value', [...at, 'amount'], 'not a JSON Pointer to one argument', { hint })
     }
     return {
-      hosts: this.#patterns([...at, 'hosts'], hosts, parseHostPattern),
-      reads: this.#patterns([...at, 'paths', 'read'], paths?.read, parsePathPattern),
-      writes: this.#patterns([...at, 'paths', 'write'], paths?.write, parsePathPattern),
-      binaries: this.#patterns([...at, 'binaries'], binaries, parsePathPattern),
-      env: env === undefined ? NONE : this.#envNames([...at, 'env'], env),
-      executes: this.#patterns([...at, 'paths', 'execute'], paths?.execute, parsePathPattern),
-      libraries: this.#patterns([...at, 'libraries'], libraries, parsePathPattern),
-      rights: rights ?? NONE,
+      kind,
+      max,
+      perMs: this.#duration(per, [...at, 'per']),
+      burst,
+      by: [...by].sort() as CountedBy[],
+      amount: tokens,
+    }
+  }
+
+  #obligationOf(raw: RawObligation, at: Pointer): Obligation | undefined {
+    const { id, redact, cap, pin_addresses: pin, rewrite, confirm } = raw
+    const given = Object.entries({ redact, cap, pin_addresses: pin, rewrite, confirm }).filter(
+      ([, value]) => value !== undefined,
+    )
+    if (given.length !== 1) {
+      const hint = 'exactly one of redact, cap, pin_addresses, rewrite, confirm'
+      const message = given.length === 0 ? 'nothing is obliged' : 'one obligation says one thing'
+      this.#to.report(given.length === 0 ? 'missing_key' : 'contradiction', at, message, { hint })
+      return undefined
+    }
+    if (redact !== undefined) return this.#redaction(id, redact, [...at, 'redact'])
+    if (cap !== undefined) {
+      const { on, max_bytes: maxBytes, max_text: maxText, max_items: maxItems } = cap
+      if (maxBytes === undefined && maxText === undefined && maxItems === undefined) {
+        const hint = 'max_bytes, max_text or max_items'
+        this.#to.report('missing_key', [...at, 'cap'], 'a cap needs a bound', { hint })
+      }
+      return Object.freeze({
+        kind: 'cap',
+        id,
+        on: Object.freeze([...on]),
+        ...(maxBytes === undefined ? {} : { maxBytes }),
+        ...(maxText === undefined ? {} : { maxText }),
+        ...(maxItems === undefined ? {} : { maxItems }),
+      })
+    }
+    if (rewrite !== undefined) {
+      if (!isName(rewrite.tool)) this.#to.report('invalid_value', [...at, 'rewrite', 'tool'], `a tool is ${NAME_RULE}`)
+      return Object.freeze({ kind: 'rewrite', id, tool: rewrite.tool })
+    }
+    if (confirm !== undefined) {
+      if (!isName(confirm)) this.#to.report('invalid_value', [...at, 'confirm'], `an action is ${NAME_RULE}`)
+      return Object.freeze({ kind: 'confirm', id, action: confirm })
+    }
+    return Object.freeze({ kind: 'pin_addresses', id })
+  }
+
+  #redaction(id: string, raw: NonNullable<RawObligation['redact']>, at: Pointer): Obligation {
+    const { on, fields = [], patterns = [], secrets = false } = raw
+    if (fields.length === 0 && patterns.length === 0 && !secrets) {
+      this.#to.report('missing_key', at, 'nothing is redacted', { hint: 'fields, patterns or secrets' })
+    }
+    fields.forEach((field, index) => {
+      const tokens = parsePointer(field)
+      if (tokens !== undefined && tokens.length > 0) return
+      this.#to.report('invalid_value', [...at, 'fields', index], 'not a JSON Pointer to a field')
+    })
+    patterns.forEach((pattern, index) => {
+      const compiled = compileRegExp(pattern)
+      const place = [...at, 'patterns', index]
+      if (!compiled.ok) {
+        this.#to.report(
+          'invalid_pattern',
+          place,
+          compiled.reason,
+          compiled.hint === undefined ? {} : { hint: compiled.hint },
+        )
+      } else if (compiled.regexp.test('')) {
+        this.#to.report('invalid_pattern', place, 'a pattern that matches nothing at all', {
+          hint: 'every place between two characters would be replaced',
+        })
+      }
+    })
+    return Object.freeze({
+      kind: 'redact',
+      id,
+      on: Object.freeze([...on]),
+      fields: Object.freeze([...fields]),
+      patterns: Object.freeze([...patterns]),
+      secrets,
+    })
+  }
+
+  #egress(raw: RawEgress, at: Pointer): EgressTable {
+    this.#claimId(raw.id, at, `${this.#to.document.file}:${this.#to.document.locate(formatPointer(at)).line}`)
+    this.#statements.requireWhom(raw.id, raw, at)
+    const hosts = this.#statements.patterns([...at, 'hosts'], raw.hosts, parseHostPattern)
+    return {
+      id: raw.id,
+      roles: raw.roles === undefined ? undefined : this.#statements.roles([...at, 'roles'], raw.roles),
+      everyone: raw.roles?.includes('*') ?? false,
+      nodes: raw.nodes === undefined ? undefined : this.#statements.globs([...at, 'nodes'], raw.nodes),
+      hosts,
+      index: indexHosts(hosts),
+      methods: raw.methods === undefined ? undefined : new Set(raw.methods),
     }
   }
 
@@ -196,7 +316,7 @@ export class DocumentCompiler {
         if (raw[key] === undefined) continue
         const hint = 'write it in the permit under which processes are started'
         // Nothing is started under such a rule, so what looks like a bound would bind nothing.
-        this.#report('contradiction', [...at, key], `${key} says how a permit is narrowed, and this is none`, {
+        this.#to.report('contradiction', [...at, key], `${key} says how a permit is narrowed, and this is none`, {
           on: 'key',
           hint,
         })
@@ -205,7 +325,7 @@ export class DocumentCompiler {
     syscalls?.forEach((name, index) => {
       if (isSyscallName(name)) return
       const place = [...at, 'forbidden_syscalls', index]
-      this.#report('invalid_pattern', place, 'not the name of a system call', { hint: SYSCALL_NAME_HINT })
+      this.#to.report('invalid_pattern', place, 'not the name of a system call', { hint: SYSCALL_NAME_HINT })
     })
     return {
       limits: limits === undefined ? NO_LIMITS : readProcessLimits(limits),
@@ -213,60 +333,4 @@ export class DocumentCompiler {
       ephemeral: mode === 'ephemeral',
     }
   }
-
-  #envNames(at: Pointer, names: readonly string[]): readonly string[] {
-    return names.map((name, index) => {
-      if (!isEnvName(name)) this.#report('invalid_value', [...at, index], 'not the name of an environment variable')
-      return this.#set.text(name)
-    })
-  }
-
-  #globs(at: Pointer, texts: readonly string[]): readonly Glob[] {
-    return this.#patterns(at, texts, (text) => {
-      const parsed = this.#set.glob(text)
-      return parsed.ok ? { ok: true, pattern: parsed.glob } : parsed
-    })
-  }
-
-  #patterns<P>(
-    at: Pointer,
-    texts: readonly string[] | undefined,
-    parse: (text: string) => PatternParse<P>,
-  ): readonly P[] {
-    if (texts === undefined) return NONE
-    const parsed = texts.map(parse)
-    parsed.forEach((one, index) => {
-      if (!one.ok)
-        this.#report('invalid_pattern', [...at, index], one.reason, one.hint === undefined ? {} : { hint: one.hint })
-    })
-    return exact(parsed.flatMap((one) => (one.ok ? [one.pattern] : [])))
-  }
-
-  #conditions(at: Pointer, args: NonNullable<RawRule['args']>): readonly Condition[] {
-    const conditions: Condition[] = []
-    for (const [pointer, raw] of Object.entries(args)) {
-      const compiled = this.#set.condition(pointer, raw)
-      if (compiled.ok) conditions.push(compiled.condition)
-      else {
-        for (const { key, code, message, hint, on = 'value' } of compiled.faults) {
-          const place = key === '' ? [...at, pointer] : [...at, pointer, key]
-          this.#report(code, place, message, hint === undefined ? { on } : { on, hint })
-        }
-      }
-    }
-    return exact(conditions)
-  }
-
-  #report(code: ProblemCode, at: Pointer, message: string, options: ProblemOptions = {}): void {
-    this.problems.push(this.#document.problem(code, formatPointer(at), message, options))
-  }
-}
-
-function namesWhatCallsTouch({ hosts, paths, binaries, env }: RawRule): boolean {
-  return [hosts, paths?.read, paths?.write, binaries, env].some((list) => list !== undefined)
-}
-
-/** A list that was grown has room for sixteen more; with a dozen lists in each of 10,000 rules that is most of the memory. */
-function exact<T>(list: readonly T[]): readonly T[] {
-  return list.length === 0 ? NONE : list.slice()
 }

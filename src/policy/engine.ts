@@ -1,34 +1,39 @@
 // PolicyEngine: what the operator grants, asked one call at a time. evaluate() is pure and synchronous and never throws:
 // the same policy set and request give the same verdict, and whatever goes wrong inside is a denial.
 
-import { type Denial, type DenialCode, type DenialOptions, deny, type RuleRef } from '../core/denial.ts'
 import { DocumentError, type Problem } from '../core/problem.ts'
-import type { Resource } from '../core/resource.ts'
-import { holds } from './condition.ts'
-import { explainApproval, explainForbidden, explainNoPermit, explainUntold, subjectOf } from './explain.ts'
+import type { Bucket } from './bucket.ts'
+import { decide, denied, type Plan, type PolicyVerdict } from './decide.ts'
+import { isTableOf } from './egress.ts'
+import { subjectOf } from './explain.ts'
+import { type Explanation, explainQuestion } from './explanation.ts'
 import { type Capabilities, type Excess, findExcess } from './fit.ts'
 import { grantsFor, type ProcessOwner, type ResourceGrants } from './grants.ts'
 import { loadPolicySet, type PolicyLoad, type PolicySet, type PolicySource } from './load.ts'
 import { type PolicyRequest, type Question, readRequest } from './request.ts'
-import { rolesOfNode } from './roles.ts'
-import { byId, concerns, type Rule } from './rule.ts'
-import { type Bucket, type PlacedRule, RuleIndex } from './rule-index.ts'
+import { rolesOfLabels, rolesOfNode } from './roles.ts'
+import type { Rule } from './rule.ts'
+import { type PlacedRule, RuleIndex } from './rule-index.ts'
 import { Selectors } from './selectors.ts'
-
-export type PolicyVerdict =
-  | { readonly decision: 'allow'; readonly rules: readonly RuleRef[] }
-  | { readonly decision: 'deny' | 'escalate'; readonly rules: readonly RuleRef[]; readonly denial: Denial }
+import { checkTools, type ToolShape } from './typing.ts'
 
 export interface PolicyEngineOptions {
   /** Values for `${name}` in the documents' strings. */
   readonly variables?: Readonly<Record<string, string>>
+  /** Tools the policy speaks of: statements are typed against their input schemas. Left out, nothing is. */
+  readonly tools?: readonly ToolShape[]
+  /** Names of the condition ports there are. Left out, a rule may `ask` any. */
+  readonly engines?: readonly string[]
 }
 
 /** A rule with a list of several names goes to one bucket per pair of names up to this many pairs, else to one shared. */
 const MAX_PAIRS = 16
-/** Node names whose who-numbers are remembered. */
+/** Node names whose who-numbers are remembered, and plans. */
 const MAX_NODES = 4096
+const MAX_PLANS = 16_384
+const MAX_NAMES = 65_536
 const EVERYONE = 0
+const NO_ROLES: readonly string[] = []
 
 export class PolicyEngine {
   readonly #set: PolicySet
@@ -37,24 +42,27 @@ export class PolicyEngine {
   readonly #roleNames = new Selectors()
   readonly #nodeNames = new Selectors()
   readonly #index: RuleIndex
-  /** Whether the name of a node makes a difference to any rule. */
+  /** Whether the name of a node makes a difference to any statement. */
   readonly #tellsNodesApart: boolean
-  /** The number of "everyone" where a rule is about everyone, else nothing. */
+  /** The number of "everyone" where a statement is about everyone, else nothing. */
   readonly #everyone: readonly number[]
   readonly #nodeWho = new Map<string, readonly number[]>()
-  /** Who-numbers of the roles that a graph may assert, and of no others. */
-  readonly #whoOfRole = new Map<string, readonly number[]>()
+  /** Plans by the number of the tool and the number of node and roles; two small tables that stay in the cache. */
+  readonly #plans = new Map<number, Plan>()
+  readonly #toolNumbers = new Map<string, number>()
+  readonly #callerNumbers = new Map<string, number>()
 
   private constructor(set: PolicySet, warnings: readonly Problem[]) {
     this.#set = set
     this.#warnings = warnings
-    const placed = set.rules.filter((rule) => !rule.processOnly).map((rule) => this.#place(rule))
+    const all = [...set.rules, ...set.constraints]
+    const placed = all.filter((rule) => !rule.processOnly).map((rule) => this.#place(rule))
     this.#index = new RuleIndex(placed, this.#tools.size)
     this.#everyone = placed.some(({ who }) => who.includes(EVERYONE)) ? [EVERYONE] : []
-    this.#tellsNodesApart = this.#nodeNames.size > 0 || [...set.roles.values()].some(({ nodes }) => nodes.length > 0)
-    for (const { name, asserted } of set.roles.values()) {
-      if (asserted) this.#whoOfRole.set(name, this.#roleNames.idsFor(name).map(roleWho))
-    }
+    this.#tellsNodesApart =
+      this.#nodeNames.size > 0 ||
+      set.egress.some(({ nodes }) => nodes !== undefined) ||
+      [...set.roles.values()].some(({ nodes }) => nodes.length > 0)
   }
 
   /** Reads and compiles a policy set. `problems` lists all that is wrong, each at its file, line and column. */
@@ -66,7 +74,13 @@ export class PolicyEngine {
     | { readonly ok: false; readonly problems: readonly Problem[] } {
     const list = Array.isArray(sources) ? (sources as readonly PolicySource[]) : [sources as PolicySource]
     if (list.length === 0) throw new TypeError('a policy set needs at least one document')
-    const loaded: PolicyLoad = loadPolicySet(list, options.variables ?? {})
+    const { variables = {}, tools, engines } = options
+    if (tools !== undefined) checkTools(tools)
+    const loaded: PolicyLoad = loadPolicySet(list, {
+      variables,
+      tools,
+      engines: engines === undefined ? undefined : new Set(engines),
+    })
     return loaded.ok ? { ok: true, engine: new PolicyEngine(loaded.set, loaded.warnings) } : loaded
   }
 
@@ -77,7 +91,7 @@ export class PolicyEngine {
     return loaded.engine
   }
 
-  /** `sha256:` and hex over all rules and roles, whatever their order and files. Tickets are bound to it. */
+  /** `sha256:` and hex over all statements, roles and regions, whatever their order and files. Tickets are bound to it. */
   get digest(): string {
     return this.#set.digest
   }
@@ -90,6 +104,12 @@ export class PolicyEngine {
     return this.#set.rules.length
   }
 
+  /** Every rule, limit and obligation as verdicts name it, by id: what a coverage is measured against. */
+  get statements(): readonly Rule['ref'][] {
+    const refs = [...this.#set.rules, ...this.#set.constraints].map(({ ref }) => ref)
+    return refs.sort((a, b) => (a.id < b.id ? -1 : 1))
+  }
+
   /** Problems that do not keep the set from being used, e.g. a role no rule uses. */
   get warnings(): readonly Problem[] {
     return this.#warnings
@@ -97,7 +117,7 @@ export class PolicyEngine {
 
   /** What `asked` has that no permit covers. Empty means the manifest fits. */
   excess(asked: Capabilities): readonly Excess[] {
-    return findExcess(this.#set.rules, asked)
+    return findExcess(this.#set.rules, this.#set.egress, asked)
   }
 
   /** What a process started by a tool on a node may touch; for the profile of its confinement. */
@@ -107,52 +127,93 @@ export class PolicyEngine {
 
   /** The verdict on one request. Never throws. */
   evaluate(request: PolicyRequest): PolicyVerdict {
+    return this.#evaluate(request, undefined)
+  }
+
+  /**
+   * Keys of what condition ports have to be asked before the request can be judged: put the answers into its `answers`. An
+   * empty list means that no rule that matters asks anybody. Never throws.
+   */
+  unanswered(request: PolicyRequest): readonly string[] {
+    const keys = new Set<string>()
+    this.#evaluate(request, keys)
+    return [...keys]
+  }
+
+  /** Every statement about the request and how it stands to it, near misses among them. Decides as evaluate() does. */
+  explain(request: PolicyRequest): Explanation {
+    const verdict = this.evaluate(request)
     try {
       const question = readRequest(request)
-      return typeof question === 'string' ? denied('request_invalid', question, {}) : this.#decide(question)
+      if (typeof question === 'string') return explainQuestion(verdict, undefined, [])
+      const plan = this.#planOf(question)
+      return explainQuestion(verdict, question, 'decision' in plan ? [] : plan.buckets)
     } catch {
-      // INVARIANT (total): the error is not passed on, because its text may hold what the request carried.
-      return denied('internal_error', 'the policy engine failed on this request', {})
+      // What explains must not say more than what decides: without a reading there is the verdict alone.
+      return explainQuestion(verdict, undefined, [])
     }
   }
 
-  #decide(question: Question): PolicyVerdict {
-    const buckets: Bucket[] = []
-    const tools = this.#tools.idsFor(question.tool)
-    for (const who of this.#whoOfNode(question.node)) this.#collect(buckets, who, tools)
-    for (const role of question.roles) {
-      const asserted = this.#whoOfRole.get(role)
-      if (asserted === undefined) {
-        // An unknown role is not dropped: a forbid for that role would then be dodged by misspelling it.
-        return denied('role_unknown', `role "${role}" is not one the graph may assert`, {
-          subject: subjectOf(question),
-        })
+  #evaluate(request: PolicyRequest, unanswered: Set<string> | undefined): PolicyVerdict {
+    try {
+      const question = readRequest(request, unanswered)
+      if (typeof question === 'string') return denied('request_invalid', [], () => ({ detail: question, options: {} }))
+      const plan = this.#planOf(question)
+      return 'decision' in plan ? plan : decide(question, plan)
+    } catch {
+      // INVARIANT (total): the error is not passed on, because its text may hold what the request carried.
+      return denied('internal_error', [], () => ({ detail: 'the policy engine failed on this request', options: {} }))
+    }
+  }
+
+  /** What judges the question, or the denial of one whose roles do not hold. */
+  #planOf(question: Question): Plan | PolicyVerdict {
+    const { node, tool } = question
+    let { roles } = question
+    for (const role of roles) {
+      // An unknown role is not dropped: a forbid for that role would then be dodged by misspelling it.
+      if (this.#set.roles.get(role)?.asserted === true) continue
+      return denied('role_unknown', [], () => ({
+        detail: `role "${role}" is not one the graph may assert`,
+        options: { subject: subjectOf(question) },
+      }))
+    }
+    if (this.#set.labelRoles.length > 0) {
+      if (question.labels === undefined) {
+        // Without them a rule for such a role would be dodged by saying nothing.
+        return denied('request_invalid', [], () => ({
+          detail: 'labels are needed: a role of this policy set is given by them',
+          options: { subject: subjectOf(question) },
+        }))
       }
-      for (const who of asserted) this.#collect(buckets, who, tools)
+      roles = [...roles, ...rolesOfLabels(this.#set.labelRoles, question.labels)]
     }
+    const toolNumber = numberOf(this.#toolNumbers, tool)
+    const callerNumber = numberOf(this.#callerNumbers, callerKey(this.#tellsNodesApart ? node : '', roles))
+    const key = callerNumber * MAX_NAMES + toolNumber
+    return this.#plans.get(key) ?? this.#makePlan(node, tool, roles, key)
+  }
 
-    const forbids = stops(buckets, 'forbid', question)
-    if (forbids !== undefined) {
-      const { matched, untold } = forbids
-      return matched.size > 0 ? refuse('forbidden', matched, question) : refuse('policy_error', untold, question)
+  #makePlan(node: string, tool: string, roles: readonly string[], key: number): Plan {
+    const buckets: Bucket[] = []
+    const tools = this.#tools.idsFor(tool)
+    for (const who of this.#whoOfNode(node)) this.#collect(buckets, who, tools)
+    for (const role of roles) {
+      for (const id of this.#roleNames.idsFor(role)) this.#collect(buckets, roleWho(id), tools)
     }
-    const approvals = stops(buckets, 'require_approval', question)
-    if (approvals !== undefined && approvals.untold.size > 0) return refuse('policy_error', approvals.untold, question)
-
-    const granted = grantsOf(buckets, question, approvals !== undefined)
-    if (!granted.all) {
-      const { detail, options } = explainNoPermit(buckets, question, granted.uncovered)
-      return denied('no_matching_permit', detail, options)
+    const { egress } = this.#set
+    const all = new Set([...roles, ...rolesOfNode(this.#set.roles, node)])
+    const plan: Plan = {
+      buckets,
+      egress: egress.length === 0 ? undefined : egress.filter((table) => isTableOf(table, node, all)),
     }
-    if (approvals !== undefined) {
-      const sorted = [...approvals.matched].sort(byId)
-      const rules = refsOf(sorted)
-      const options = { subject: subjectOf(question), rules }
-      return { decision: 'escalate', rules, denial: deny('approval_required', explainApproval(sorted), options) }
-    }
-    const [only] = granted.rules
-    const rules = granted.rules.length === 1 && only !== undefined ? only.refs : refsOf([...granted.rules].sort(byId))
-    return { decision: 'allow', rules }
+    // Names come from outside and must not fill the memory. The numbers of the names go with what they number.
+    if (this.#plans.size >= MAX_PLANS || this.#toolNumbers.size >= MAX_NAMES || this.#callerNumbers.size >= MAX_NAMES) {
+      this.#plans.clear()
+      this.#toolNumbers.clear()
+      this.#callerNumbers.clear()
+    } else this.#plans.set(key, plan)
+    return plan
   }
 
   #collect(buckets: Bucket[], who: number, tools: readonly number[]): void {
@@ -170,7 +231,6 @@ export class PolicyEngine {
     const own = this.#nodeNames.idsFor(node).map(nodeWho)
     for (const role of rolesOfNode(this.#set.roles, node)) own.push(...this.#roleNames.idsFor(role).map(roleWho))
     const who = own.length === 0 ? this.#everyone : [...this.#everyone, ...own]
-    // Names come from outside and must not fill the memory.
     if (this.#nodeWho.size >= MAX_NODES) this.#nodeWho.clear()
     this.#nodeWho.set(node, who)
     return who
@@ -179,7 +239,7 @@ export class PolicyEngine {
   /** The bucket numbers a rule belongs to. */
   #place(rule: Rule): PlacedRule {
     const byRole = rule.roles !== undefined && !rule.everyone
-    const names = byRole ? (rule.roles ?? []).map(exactName) : (rule.nodes ?? [])
+    const names = byRole ? (rule.roles ?? NO_ROLES).map(exactName) : (rule.nodes ?? [])
     const spread = names.length * rule.tools.length <= MAX_PAIRS
     const tools = spread ? rule.tools.map((glob) => this.#tools.add([glob])) : [this.#tools.add(rule.tools)]
     if (names.length === 0) return { rule, who: [EVERYONE], tools }
@@ -189,93 +249,20 @@ export class PolicyEngine {
   }
 }
 
-/** Forbids or approvals that concern a question: those that match, and those that cannot be told. Never both empty. */
-interface Stops {
-  readonly matched: Set<Rule>
-  readonly untold: Set<Rule>
+function numberOf(numbers: Map<string, number>, name: string): number {
+  const known = numbers.get(name)
+  if (known !== undefined) return known
+  const number = numbers.size
+  numbers.set(name, number)
+  return number
 }
 
-function stops(
-  buckets: readonly Bucket[],
-  effect: 'forbid' | 'require_approval',
-  question: Question,
-): Stops | undefined {
-  let found: Stops | undefined
-  for (const bucket of buckets) {
-    const index = bucket[effect]
-    if (index === undefined) continue
-    const candidates = [...index.bare]
-    for (const resource of question.resources) index.findTouching(resource, candidates)
-    for (const rule of candidates) {
-      if (!concerns(rule, question.node, question.skill)) continue
-      const truth = holds(rule.conditions, question.args)
-      if (truth === false) continue
-      found ??= { matched: new Set(), untold: new Set() }
-      if (truth === true) found.matched.add(rule)
-      else found.untold.add(rule)
-    }
-  }
-  return found
-}
-
-/** The rules that together grant a question, or the first resource none covers (`undefined`: the call as such). */
-type Granted =
-  | { readonly all: true; readonly rules: readonly Rule[] }
-  | { readonly all: false; readonly uncovered: Resource | undefined }
-
-/**
- * Looks for grants among permits and, when the answer will be to ask, among approvals: an approval is a permit that a
- * person has to complete, and must never grant by itself. For a call that names no resource only approvals of such calls
- * count; one for certain hosts asks nobody about it.
- */
-function grantsOf(buckets: readonly Bucket[], question: Question, asks: boolean): Granted {
-  const { resources } = question
-  if (resources.length === 0) {
-    let best: Rule | undefined
-    for (const { permit, require_approval: approval } of buckets) {
-      if (permit !== undefined) best = smallestGrant(permit.all, question, best)
-      if (asks && approval !== undefined) best = smallestGrant(approval.bare, question, best)
-    }
-    return best === undefined ? { all: false, uncovered: undefined } : { all: true, rules: [best] }
-  }
-  const rules: Rule[] = []
-  for (const resource of resources) {
-    const covering: Rule[] = []
-    for (const { permit, require_approval: approval } of buckets) {
-      permit?.findCovering(resource, covering)
-      if (asks) approval?.findCovering(resource, covering)
-    }
-    const best = smallestGrant(covering, question, undefined)
-    if (best === undefined) return { all: false, uncovered: resource }
-    if (!rules.includes(best)) rules.push(best)
-  }
-  return { all: true, rules }
-}
-
-/** The rule with the smallest id that grants, so that the verdict does not depend on the order of files. */
-function smallestGrant(rules: readonly Rule[], question: Question, best: Rule | undefined): Rule | undefined {
-  let smallest = best
-  for (const rule of rules) {
-    if (smallest !== undefined && byId(smallest, rule) <= 0) continue
-    if (concerns(rule, question.node, question.skill) && holds(rule.conditions, question.args) === true) smallest = rule
-  }
-  return smallest
-}
-
-function refuse(code: 'forbidden' | 'policy_error', rules: ReadonlySet<Rule>, question: Question): PolicyVerdict {
-  const sorted = [...rules].sort(byId)
-  const detail = code === 'forbidden' ? explainForbidden(sorted) : explainUntold(sorted, question)
-  return denied(code, detail, { subject: subjectOf(question), rules: refsOf(sorted) })
-}
-
-function denied(code: DenialCode, detail: string, options: DenialOptions): PolicyVerdict {
-  const denial = deny(code, detail, options)
-  return { decision: 'deny', rules: denial.rules, denial }
-}
-
-function refsOf(sorted: readonly Rule[]): readonly RuleRef[] {
-  const [only] = sorted
-  return sorted.length === 1 && only !== undefined ? only.refs : sorted.map((rule) => rule.ref)
+/** Names have no line breaks, so joined ones cannot run into each other; and no name starts with one. */
+function callerKey(node: string, roles: readonly string[]): string {
+  const [role = ''] = roles
+  if (roles.length === 0) return node
+  const all = roles.length === 1 ? role : roles.join('\n')
+  return node === '' ? `${all}` : `${node}\n${all}`
 }
 
 /** Role and node selectors share one number space with "everyone" at 0. */
@@ -292,4 +279,4 @@ function exactName(name: string): { text: string; kind: 'name'; literal: string;
   return { text: name, kind: 'name', literal: name, matches: (input) => input === name }
 }
 
-export type { PolicyRequest }
+export type { PolicyRequest, PolicyVerdict }

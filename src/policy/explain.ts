@@ -3,13 +3,15 @@
 
 import type { DenialOptions, DenialSubject } from '../core/denial.ts'
 import { formatHost } from '../core/host.ts'
-import { describeResource, type Resource } from '../core/resource.ts'
+import { hostCovers } from '../core/host-pattern.ts'
+import { describeResource, type NetworkResource, type Resource } from '../core/resource.ts'
 import { printable } from '../core/text.ts'
 import { defaultPort } from '../core/url.ts'
-import { holdsOne } from './condition.ts'
+import type { Bucket } from './bucket.ts'
+import type { EgressTable } from './egress.ts'
+import type { Guard } from './guard.ts'
 import type { Question } from './request.ts'
-import { byId, concerns, type Rule } from './rule.ts'
-import type { Bucket } from './rule-index.ts'
+import { byId, type Rule } from './rule.ts'
 
 /** More ids than this are counted, not listed. */
 const LISTED = 8
@@ -41,15 +43,47 @@ export function explainApproval(rules: readonly Rule[]): string {
   return `approval is required by ${listIds(rules)}`
 }
 
-/** Names the arguments that left the rules untold. */
+/** Names what left the rules untold. */
 export function explainUntold(rules: readonly Rule[], question: Question): string {
-  const pointers = new Set<string>()
-  for (const { conditions } of rules) {
-    for (const condition of conditions) {
-      if (holdsOne(condition, question.args) === undefined) pointers.add(condition.pointer)
-    }
+  const unknown = new Set<string>()
+  for (const { guards } of rules) {
+    for (const guard of guards) if (guard.test(question) === undefined) unknown.add(describeUnknown(guard))
   }
-  return `${listIds(rules)} could not be evaluated: ${[...pointers].slice(0, LISTED).join(', ')} absent or of another type`
+  return `${listIds(rules)} could not be evaluated: ${[...unknown].slice(0, LISTED).join(', ')}`
+}
+
+function describeUnknown(guard: Guard): string {
+  const { about, text, condition } = guard
+  switch (about) {
+    case 'args':
+      return `${condition?.pointer ?? ''} absent or of another type`
+    case 'facts':
+      return `fact ${condition?.pointer ?? ''} absent or of another type`
+    case 'ask':
+      return `no answer to ${text}`
+    default:
+      return `the request does not tell ${text}`
+  }
+}
+
+/** Detail and options of an `egress_not_granted`. */
+export function explainEgress(
+  tables: readonly EgressTable[],
+  network: NetworkResource,
+  question: Question,
+): { readonly detail: string; readonly options: DenialOptions } {
+  const named = describeResource(network)
+  const ids = tables.map(({ id }) => id).sort()
+  const listed = ids.length === 0 ? 'no egress entry is about this node' : `not in ${ids.slice(0, LISTED).join(', ')}`
+  const { host, method } = network
+  const sent = method === undefined ? '' : ` and methods: [${method}]`
+  return {
+    detail: `${named} is outside of what the node may reach: ${listed}`,
+    options: {
+      subject: subjectOf(question, printable(network.from), named),
+      missing: `hosts: ["${formatHost(host)}"]${sent} in an egress entry for node ${question.node}`,
+    },
+  }
 }
 
 export function subjectOf(question: Question, argument?: string, resource?: string): DenialSubject {
@@ -73,24 +107,33 @@ function nearestGrant(
 ): Rule | undefined {
   let best: Rule | undefined
   const offer = (rule: Rule): boolean => {
-    if (!concerns(rule, question.node, question.skill)) return false
+    if (rule.effect !== 'permit' || !isFor(rule, question)) return false
     if (best === undefined || byId(rule, best) < 0) best = rule
     return true
   }
   if (uncovered !== undefined) {
-    const covering: Rule[] = []
-    for (const { permit } of buckets) permit?.findCovering(uncovered, covering)
-    for (const rule of covering) offer(rule)
+    for (const bucket of buckets) for (const rule of naming(bucket, uncovered)) offer(rule)
     if (best !== undefined) return best
   }
-  // Each list is sorted by id, so the first of it that concerns the question is its smallest.
-  for (const { permit } of buckets) permit?.all.some(offer)
+  // Each list is sorted by id, so the first of it that is for the question is its smallest.
+  for (const { permits } of buckets) permits.some(offer)
   return best
+}
+
+/** Statements of which a pattern covers the resource, whatever else they ask. */
+export function naming(bucket: Bucket, resource: Resource): readonly Rule[] {
+  if (resource.kind !== 'network') return bucket.find(resource)
+  return bucket.findHosts(resource).flatMap(({ pattern, value }) => (hostCovers(pattern, resource) ? [value] : []))
+}
+
+/** Whether the rule is for this node and skill. */
+function isFor({ guards }: Rule, question: Question): boolean {
+  return guards.every((guard) => (guard.about !== 'node' && guard.about !== 'skill') || guard.test(question) === true)
 }
 
 function describeNear(rule: Rule, question: Question): string {
   const { id, file, line } = rule.ref
-  const failed = rule.conditions.find((condition) => holdsOne(condition, question.args) !== true)
+  const failed = rule.guards.find((guard) => guard.test(question) !== true)
   return `${id} (${file}:${line})${failed === undefined ? '' : ` but ${failed.text} does not hold`}`
 }
 
@@ -113,6 +156,8 @@ function missingGrant(resource: Resource, { tool }: Question): string {
       return `binaries: [${patternOf(resource.path)}] ${permit}`
     case 'env':
       return `env: [${resource.name}] ${permit}`
+    case 'scope':
+      return `oauth_scopes: [${JSON.stringify(resource.name)}] ${permit}`
   }
 }
 

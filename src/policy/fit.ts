@@ -7,6 +7,7 @@ import { hostPatternContains } from '../core/host-pattern.ts'
 import type { PathPattern } from '../core/path-pattern.ts'
 import { parsePathPattern, pathPatternContains } from '../core/path-pattern.ts'
 import type { ProcessRight } from '../core/process-right.ts'
+import type { EgressTable } from './egress.ts'
 import { appliesToSkill, type Rule } from './rule.ts'
 
 /** What a manifest asks for, each with its RFC 6901 pointer in the manifest. */
@@ -21,6 +22,8 @@ export interface Capabilities {
   readonly executes: readonly Asked<PathPattern>[]
   readonly libraries: readonly Asked<PathPattern>[]
   readonly rights: readonly Asked<ProcessRight>[]
+  /** OAuth scopes. */
+  readonly scopes?: readonly Asked<string>[]
 }
 
 export interface Asked<T> {
@@ -30,16 +33,20 @@ export interface Asked<T> {
 
 /** One thing a manifest asks for and no rule grants. */
 export interface Excess {
-  readonly kind: 'tool' | 'host' | 'read' | 'write' | 'binary' | 'env' | 'execute' | 'library' | 'right'
+  readonly kind: 'tool' | 'host' | 'read' | 'write' | 'binary' | 'env' | 'execute' | 'library' | 'right' | 'scope'
   readonly text: string
   readonly pointer: string
 }
 
-export function findExcess(rules: readonly Rule[], asked: Capabilities): readonly Excess[] {
+export function findExcess(
+  rules: readonly Rule[],
+  egress: readonly EgressTable[],
+  asked: Capabilities,
+): readonly Excess[] {
   const grants = rules.filter((rule) => rule.ref.effect !== 'forbid' && appliesToSkill(rule, asked.skill))
   // Of what only a process can use. A profile is fixed before there are arguments or approvals, so that a grant that
   // depends on them is none.
-  const processGrants = grants.filter(({ ref, conditions }) => ref.effect === 'permit' && conditions.length === 0)
+  const processGrants = grants.filter(({ effect, certain }) => effect === 'permit' && certain)
   const excess: Excess[] = []
   const check = <T>(
     kind: Excess['kind'],
@@ -55,8 +62,14 @@ export function findExcess(rules: readonly Rule[], asked: Capabilities): readonl
   const patternText = (pattern: { readonly text: string }): string => pattern.text
   const plain = (value: string): string => value
   check('tool', asked.tools, plain, (rule, tool) => !rule.processOnly && rule.tools.some((glob) => glob.matches(tool)))
-  check('host', asked.hosts, patternText, (rule, host) =>
-    rule.resources.hosts.some((outer) => hostPatternContains(outer, host)),
+  // Whatever a permit says: what no egress table lists is out of everybody's reach.
+  const isReachable = (host: HostPattern): boolean =>
+    egress.length === 0 || egress.some(({ hosts }) => hosts.some((outer) => hostPatternContains(outer, host)))
+  check(
+    'host',
+    asked.hosts,
+    patternText,
+    (rule, host) => isReachable(host) && rule.resources.hosts.some((outer) => hostPatternContains(outer, host)),
   )
   check('read', asked.reads, patternText, (rule, path) =>
     rule.resources.reads.some((outer) => pathPatternContains(outer, path)),
@@ -69,6 +82,7 @@ export function findExcess(rules: readonly Rule[], asked: Capabilities): readonl
     return inner.ok && rule.resources.binaries.some((outer) => pathPatternContains(outer, inner.pattern))
   })
   check('env', asked.env, plain, (rule, name) => rule.resources.env.includes(name))
+  check('scope', asked.scopes ?? [], plain, (rule, name) => rule.resources.scopes.includes(name))
   const executes = (rule: Rule, path: PathPattern): boolean =>
     rule.resources.executes.some((outer) => pathPatternContains(outer, path))
   const libraries = (rule: Rule, path: PathPattern): boolean =>

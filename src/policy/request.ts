@@ -5,57 +5,134 @@ import { type HostName, parseHost } from '../core/host.ts'
 import type { JsonObject } from '../core/json.ts'
 import { LIMITS } from '../core/limits.ts'
 import { parsePath } from '../core/path.ts'
-import type { Resource } from '../core/resource.ts'
-import { isEnvName, isName } from '../core/text.ts'
+import { canonicalResource, isCanonicalResource, type NetworkResource, type Resource } from '../core/resource.ts'
+import { isEnvName, isHttpMethod, isName, isScopeToken } from '../core/text.ts'
 import { defaultPort } from '../core/url.ts'
 
 /**
- * One question. Arguments are plain data that does not change while the call is judged, as the gateway's own frozen copy
- * is. Resources must be canonical; one that is not is refused, never mended.
+ * One question. Arguments, facts, labels and answers are plain data that does not change while the call is judged, as the
+ * gateway's own frozen copies are. Resources must be canonical; one that is not is refused, never mended. What a rule
+ * asks about and the request leaves out cannot be told: a permit then does not hold, anything else denies.
  */
 export interface PolicyRequest {
   /** Name of the graph node that asks. */
   readonly node: string
   /** Roles the graph asserts for the node; each must be defined with `asserted: true`. */
   readonly roles?: readonly string[]
+  /** All labels of the node: one that is not among them is known to be absent. */
+  readonly labels?: Readonly<Record<string, string>>
   /** Left out, a permit for certain skills does not apply and a forbid for certain skills does. */
   readonly skill?: string
   readonly tool: string
   readonly args: JsonObject
   readonly resources: readonly Resource[]
+  /** Names of all nodes before this one in the graph, at any distance. */
+  readonly upstream?: readonly string[]
+  /** Names of all nodes behind it. */
+  readonly downstream?: readonly string[]
+  /** What is known about run and node, for `facts` conditions. */
+  readonly facts?: JsonObject
+  /** Names of the regions the data of this call come from. */
+  readonly dataRegions?: readonly string[]
+  /** Milliseconds since the Unix epoch. */
+  readonly now?: number
+  readonly run?: string
+  readonly principal?: string
+  /** What condition ports said, by {@link answerKey}. */
+  readonly answers?: Readonly<Record<string, boolean>>
 }
 
 /** A request whose every field was read once and is what its type says. */
 export interface Question {
   readonly node: string
+  /** Asserted ones. */
   readonly roles: readonly string[]
+  readonly labels: Readonly<Record<string, string>> | undefined
   readonly skill: string | undefined
   readonly tool: string
   readonly args: JsonObject
   readonly resources: readonly Resource[]
+  readonly upstream: readonly string[] | undefined
+  readonly downstream: readonly string[] | undefined
+  readonly facts: JsonObject | undefined
+  readonly dataRegions: readonly string[] | undefined
+  readonly now: number | undefined
+  readonly run: string | undefined
+  readonly principal: string | undefined
+  readonly answers: Readonly<Record<string, boolean>> | undefined
+  /** Takes the keys of what a condition port was not asked yet; `undefined` when nobody wants to know. */
+  readonly unanswered: Set<string> | undefined
 }
 
-const NO_ROLES: readonly string[] = []
+/** How an answer of a condition port is found in {@link PolicyRequest.answers}. No engine's name has a space. */
+export function answerKey(engine: string, query: string): string {
+  return `${engine} ${query}`
+}
+
+const NONE: readonly never[] = Object.freeze([])
+const LONGEST_TEXT = LIMITS.patternLength
 
 /** The request as a question, or what is wrong with it. A getter that throws does so here. */
-export function readRequest(request: PolicyRequest): Question | string {
-  const { node, roles, skill, tool, args, resources } = request
+export function readRequest(request: PolicyRequest, unanswered?: Set<string>): Question | string {
+  const { node, roles, skill, tool, args, resources, labels, upstream, downstream, facts, dataRegions, now } = request
+  const { run, principal, answers } = request
   if (!isName(node)) return 'node is not a name'
   if (!isName(tool)) return 'tool is not a name'
   if (skill !== undefined && !isName(skill)) return 'skill is not a name'
-  if (typeof args !== 'object' || args === null || Array.isArray(args)) return 'args is not an object'
-  const ownRoles = roles === undefined ? NO_ROLES : readList(roles, readText)
+  if (!isObject(args)) return 'args is not an object'
+  const ownRoles = roles === undefined ? NONE : readList(roles, LIMITS.resources, readText)
   if (ownRoles === undefined) return 'roles is not a list of texts'
-  const ownResources = readList(resources, readResource)
+  const ownResources = readList(resources, LIMITS.resources, readResource)
   if (ownResources === undefined) return 'resources is not a list of canonical resources'
-  return { node, roles: ownRoles, skill, tool, args, resources: ownResources }
+  const before = readOptionalList(upstream)
+  const behind = readOptionalList(downstream)
+  const regions = readOptionalList(dataRegions)
+  if (before === null || behind === null || regions === null)
+    return 'upstream, downstream and dataRegions are lists of texts'
+  if (labels !== undefined && !isTexts(labels)) return 'labels is not an object of texts'
+  if (facts !== undefined && !isObject(facts)) return 'facts is not an object'
+  if (answers !== undefined && !isObject(answers)) return 'answers is not an object'
+  if (now !== undefined && !Number.isFinite(now)) return 'now is not a number of milliseconds'
+  if (run !== undefined && !isName(run)) return 'run is not a name'
+  if (principal !== undefined && (typeof principal !== 'string' || principal.length > LONGEST_TEXT))
+    return 'principal is not a short text'
+  return {
+    node,
+    roles: ownRoles,
+    labels,
+    skill,
+    tool,
+    args,
+    resources: ownResources,
+    upstream: before,
+    downstream: behind,
+    facts,
+    dataRegions: regions,
+    now,
+    run,
+    principal,
+    answers,
+    unanswered,
+  }
+}
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function isTexts(value: unknown): boolean {
+  return isObject(value) && Object.values(value).every((text) => typeof text === 'string')
 }
 
 /** Goes by index: an array can bring an iterator that leaves out what a forbid is about. */
-function readList<T>(list: readonly unknown[], read: (item: unknown) => T | undefined): readonly T[] | undefined {
+function readList<T>(
+  list: readonly unknown[],
+  most: number,
+  read: (item: unknown) => T | undefined,
+): readonly T[] | undefined {
   if (!Array.isArray(list)) return undefined
   const { length } = list
-  if (!(length <= LIMITS.resources)) return undefined
+  if (!(length <= most)) return undefined
   const own: T[] = []
   for (let index = 0; index < length; index++) {
     const item = read(list[index])
@@ -65,48 +142,71 @@ function readList<T>(list: readonly unknown[], read: (item: unknown) => T | unde
   return own
 }
 
+// The nodes around a node can be ten thousand and are the same for all its calls. A frozen list of texts that was read once
+// says the same for ever.
+const readBefore = new WeakSet<readonly string[]>()
+
+/** `null` when it is no list of texts. */
+function readOptionalList(list: readonly string[] | undefined): readonly string[] | undefined | null {
+  if (list === undefined || readBefore.has(list)) return list
+  const own = readList(list, LIMITS.graphNodes, readText)
+  if (own === undefined) return null
+  if (Object.isFrozen(list)) readBefore.add(list)
+  return own
+}
+
 function readText(text: unknown): string | undefined {
   return typeof text === 'string' ? text : undefined
 }
 
-/** A copy of the resource in which every part was checked, or `undefined` when it is not canonical. */
+/** The resource, or a copy in which every part was checked; `undefined` when it is not canonical. */
 function readResource(resource: unknown): Resource | undefined {
   if (typeof resource !== 'object' || resource === null) return undefined
+  if (isCanonicalResource(resource)) return resource
   const { kind, from } = resource as Partial<Resource>
   if (typeof from !== 'string') return undefined
   switch (kind) {
     case 'network':
-      return readNetwork(resource as { host?: unknown; scheme?: unknown; port?: unknown }, from)
+      return readNetwork(resource as { [K in keyof NetworkResource]?: unknown }, from)
     case 'path': {
       const { path, access } = resource as { path?: unknown; access?: unknown }
       if (!isCanonicalPath(path) || (access !== 'read' && access !== 'write')) return undefined
-      return { kind, path, access, from }
+      return canonicalResource({ kind, path, access, from })
     }
     case 'binary': {
       const { path } = resource as { path?: unknown }
-      return isCanonicalPath(path) ? { kind, path, from } : undefined
+      return isCanonicalPath(path) ? canonicalResource({ kind, path, from }) : undefined
     }
-    case 'env': {
+    case 'env':
+    case 'scope': {
       const { name } = resource as { name?: unknown }
-      return typeof name === 'string' && isEnvName(name) ? { kind, name, from } : undefined
+      if (typeof name !== 'string' || !(kind === 'env' ? isEnvName(name) : isScopeToken(name))) return undefined
+      return canonicalResource({ kind, name, from })
     }
     default:
       return undefined
   }
 }
 
-function readNetwork(
-  resource: { host?: unknown; scheme?: unknown; port?: unknown },
-  from: string,
-): Resource | undefined {
-  const { host: given, scheme, port } = resource
+function readNetwork(resource: { [K in keyof NetworkResource]?: unknown }, from: string): Resource | undefined {
+  const { host: given, scheme, port, method } = resource
   const host = readHost(given)
   if (host === undefined) return undefined
   if (scheme !== undefined && (typeof scheme !== 'string' || defaultPort(scheme) === undefined)) return undefined
-  if (port === undefined)
-    return scheme === undefined ? { kind: 'network', host, from } : { kind: 'network', host, scheme, from }
-  if (typeof port !== 'number' || !Number.isInteger(port) || port < 1 || port > 65_535) return undefined
-  return scheme === undefined ? { kind: 'network', host, port, from } : { kind: 'network', host, scheme, port, from }
+  if (port !== undefined && !isPort(port)) return undefined
+  if (method !== undefined && (typeof method !== 'string' || !isHttpMethod(method))) return undefined
+  return canonicalResource({
+    kind: 'network',
+    host,
+    ...(scheme === undefined ? {} : { scheme }),
+    ...(port === undefined ? {} : { port }),
+    ...(method === undefined ? {} : { method }),
+    from,
+  })
+}
+
+function isPort(port: unknown): port is number {
+  return typeof port === 'number' && Number.isInteger(port) && port >= 1 && port <= 65_535
 }
 
 /** The host its text says. Numbers that came beside the text are not looked at: they could say another. */

@@ -1,22 +1,27 @@
-// One compiled statement of a policy. Immutable; the indexes point at it.
+// One compiled statement of a policy: a rule, a limit or an obligation. Immutable; the indexes point at it.
 
+import type { ApprovalDemand } from '../core/approval.ts'
 import type { RuleRef } from '../core/denial.ts'
 import type { Glob } from '../core/glob.ts'
 import type { HostPattern } from '../core/host-pattern.ts'
+import type { Obligation } from '../core/obligation.ts'
 import type { PathPattern } from '../core/path-pattern.ts'
 import type { ProcessLimits } from '../core/process-limits.ts'
 import type { ProcessRight } from '../core/process-right.ts'
-import type { Condition } from './condition.ts'
+import type { Guard } from './guard.ts'
+import type { LimitSpec } from './limit.ts'
+import type { Reach } from './reach.ts'
 
 export type Effect = RuleRef['effect']
 
-/** What a rule may name. An absent list names nothing. The first five a call can touch, the rest only a process. */
+/** What a rule may name. An absent list names nothing. The first six a call can touch, the rest only a process. */
 export interface RuleResources {
   readonly hosts: readonly HostPattern[]
   readonly reads: readonly PathPattern[]
   readonly writes: readonly PathPattern[]
   readonly binaries: readonly PathPattern[]
   readonly env: readonly string[]
+  readonly scopes: readonly string[]
   readonly executes: readonly PathPattern[]
   readonly libraries: readonly PathPattern[]
   readonly rights: readonly ProcessRight[]
@@ -34,6 +39,7 @@ export interface Rule {
   readonly ref: RuleRef
   /** `[ref]`, made once, so that the common verdict allocates nothing. */
   readonly refs: readonly RuleRef[]
+  readonly effect: Effect
   /** `undefined` is every node. */
   readonly roles: readonly string[] | undefined
   readonly nodes: readonly Glob[] | undefined
@@ -50,7 +56,15 @@ export interface Rule {
    */
   readonly processOnly: boolean
   readonly restraint: Restraint
-  readonly conditions: readonly Condition[]
+  /** What `hosts` is narrowed by; `undefined` is by nothing. */
+  readonly reach: Reach | undefined
+  /** Besides roles, tools and resources; what asks another engine comes last. */
+  readonly guards: readonly Guard[]
+  /** Whether everything it depends on is known before there is a call. Only such a permit gives a process anything. */
+  readonly certain: boolean
+  readonly approval: ApprovalDemand | undefined
+  readonly limit: LimitSpec | undefined
+  readonly obligation: Obligation | undefined
 }
 
 /** Rules in the one order that does not depend on files or lines. */
@@ -58,17 +72,6 @@ export function byId(a: Rule, b: Rule): number {
   return a.ref.id < b.ref.id ? -1 : a.ref.id > b.ref.id ? 1 : 0
 }
 
-/** The facets the index does not decide: the node where roles did, and the skill. */
-export function concerns(rule: Rule, node: string, skill: string | undefined): boolean {
-  if (rule.nodes !== undefined && rule.roles !== undefined && !rule.nodes.some((glob) => glob.matches(node)))
-    return false
-  return appliesToSkill(rule, skill)
-}
-
-export function appliesToSkill(rule: Rule, skill: string | undefined): boolean {
-  if (rule.skills === undefined) return true
-  // A rule for named skills and a call of no known skill: a grant must not apply, and a forbid must not be dodged. The
-  // facade always knows the skill; an engine used alone that leaves it out gets the careful answer for each effect.
-  if (skill === undefined) return rule.ref.effect !== 'permit'
-  return rule.skills.some((glob) => glob.matches(skill))
+export function appliesToSkill(rule: Rule, skill: string): boolean {
+  return rule.skills === undefined || rule.skills.some((glob) => glob.matches(skill))
 }

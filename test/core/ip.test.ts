@@ -142,6 +142,8 @@ describe('IPv6', () => {
     '1::2::3',
     '1:2:3:4:5:6:7',
     '1:2:3:4:5:6:7:8:9',
+    '1::2:3:4:5:6:7:8:9',
+    '1::2:3:4:5:6:7:8',
     '1:2:3:4::5:6:7:8',
     '00001::',
     '::g',
@@ -203,6 +205,30 @@ describe('IPv6', () => {
       }),
       { numRuns: fuzzRuns(5_000) },
     )
+  })
+
+  test('reads every spelling as ipaddr.js does', () => {
+    const group = fc.oneof(
+      fc.nat(0xffff).map((value) => value.toString(16)),
+      fc.nat(0xffff).map((value) => value.toString(16).toUpperCase().padStart(4, '0')),
+      fc.constant('0'),
+    )
+    // `::` in place of none, one or several groups, wherever it may stand.
+    const spelling = fc
+      .tuple(fc.array(group, { minLength: 8, maxLength: 8 }), fc.nat(8), fc.integer({ min: -1, max: 8 }))
+      .map(([groups, from, count]) =>
+        count < 0 ? groups.join(':') : `${groups.slice(0, from).join(':')}::${groups.slice(from + count).join(':')}`,
+      )
+    let read = 0
+    fc.assert(
+      fc.property(spelling, (text) => {
+        const expected = isIP(text) === 6 ? ipaddr.IPv6.parse(text).parts : undefined
+        expect(parseIpv6(text)).toEqual(expected)
+        if (expected !== undefined) read++
+      }),
+      { numRuns: fuzzRuns(5_000) },
+    )
+    expect(read).toBeGreaterThan(1_000)
   })
 
   test('canonical text is that of the URL standard, and reads back', () => {
@@ -293,6 +319,46 @@ describe('CIDR blocks', () => {
     '/8',
     '',
   ])('refused: %j', (text) => expect(parseCidr(text).ok).toBe(false))
+
+  test('the prefix length is a plain decimal number in range', () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom('0.0.0.0', '::'),
+        fc.oneof(
+          fc.nat(200).map(String),
+          fc.string({ unit: fc.constantFrom(...'0123+-. e/x'), maxLength: 5 }),
+          fc.string({ maxLength: 4 }),
+        ),
+        (address, length) => {
+          const expected = /^(?:0|[1-9][0-9]{0,2})$/.test(length) && Number(length) <= (address === '::' ? 128 : 32)
+          expect(parseCidr(`${address}/${length}`).ok).toBe(expected)
+        },
+      ),
+      { numRuns: fuzzRuns(3_000) },
+    )
+  })
+
+  test('host bits are those that the network of ipaddr.js has not', () => {
+    fc.assert(
+      fc.property(fc.ipV6(), fc.integer({ min: 0, max: 128 }), fc.nat(127), (address, prefix, bit) => {
+        const network = ipaddr.IPv6.networkAddressFromCIDR(`${formatIpv6(v6(address))}/${prefix}`)
+        const groups = [...network.parts]
+        groups[bit >> 4] = (groups[bit >> 4] ?? 0) | (0x8000 >> (bit & 15))
+        fc.pre(mappedIpv4(network.parts) === undefined && mappedIpv4(groups) === undefined)
+        const clean = bit < prefix
+        expect(parseCidr(`${formatIpv6(network.parts)}/${prefix}`)).toEqual({
+          ok: true,
+          cidr: { family: 6, prefix, groups: network.parts },
+        })
+        expect(parseCidr(`${formatIpv6(groups)}/${prefix}`)).toEqual(
+          clean
+            ? { ok: true, cidr: { family: 6, prefix, groups } }
+            : { ok: false, reason: 'a cidr block with host bits set' },
+        )
+      }),
+      { numRuns: fuzzRuns(2_000) },
+    )
+  })
 
   test('holds what ipaddr.js says it holds', () => {
     fc.assert(

@@ -99,6 +99,8 @@ describe('a verdict', () => {
         { id: 'read-files', effect: 'permit', file: 'agents/policy.yaml', line: 13, column: 5 },
         { id: 'read-shop', effect: 'permit', file: 'agents/policy.yaml', line: 6, column: 5 },
       ],
+      charges: [],
+      obligations: [],
     })
   })
 

@@ -219,7 +219,7 @@ describe('a bad policy', () => {
 
   test('says where the other definition is, shows the line and gives the mend', () => {
     const text = formatProblems(problemsOf([yaml(block(''), 'a.yaml'), yaml(block(''), 'b.yaml')]))
-    expect(text).toContain('b.yaml:5:9: error duplicate_name: rule id "r" is also defined at a.yaml:5')
+    expect(text).toContain('b.yaml:5:9: error duplicate_name: id "r" is also defined at a.yaml:5')
     expect(text).toContain('role "reader" is also defined in a.yaml')
     const misspelt = formatProblems(problemsOf(yaml(flow('id: r, effect: forbdi, roles: [reader], tools: [t]'))))
     expect(misspelt).toContain('fix: did you mean "forbid"?')

@@ -14,12 +14,15 @@ const OPEN: Reach = { possible: true, required: false }
 const NEVER: Reach = { possible: false, required: false }
 const HERE: Reach = { possible: true, required: true }
 
-/** `root` was found followable by checkSchema. `leaf`: whether the value at the end has to be text. `*` is every array element. */
-export function reach(root: JsonObject, tokens: readonly string[], leaf: 'string' | 'any'): Reach {
+/** Types one of which the value at the end has to have, as JSON Schema names them; `any` is every one. */
+export type Leaf = 'any' | readonly string[]
+
+/** `root` was found followable by checkSchema. `*` is every array element. */
+export function reach(root: JsonObject, tokens: readonly string[], leaf: Leaf): Reach {
   return visit(root, root, tokens, leaf)
 }
 
-function visit(root: JsonObject, schema: JsonValue, tokens: readonly string[], leaf: 'string' | 'any'): Reach {
+function visit(root: JsonObject, schema: JsonValue, tokens: readonly string[], leaf: Leaf): Reach {
   if (schema === false) return NEVER
   if (!isObject(schema)) return tokens.length === 0 ? HERE : OPEN
   const own = tokens.length === 0 ? leafReach(schema, leaf) : stepReach(root, schema, tokens, leaf)
@@ -36,11 +39,12 @@ function visit(root: JsonObject, schema: JsonValue, tokens: readonly string[], l
   return { possible: all.every((one) => one.possible), required: all.some((one) => one.required) }
 }
 
-function leafReach(schema: JsonObject, leaf: 'string' | 'any'): Reach {
-  return leaf === 'any' || admits(schema, 'string') ? HERE : NEVER
+function leafReach(schema: JsonObject, leaf: Leaf): Reach {
+  if (leaf === 'any') return HERE
+  return leaf.some((type) => admits(schema, type) || (type === 'number' && admits(schema, 'integer'))) ? HERE : NEVER
 }
 
-function stepReach(root: JsonObject, schema: JsonObject, tokens: readonly string[], leaf: 'string' | 'any'): Reach {
+function stepReach(root: JsonObject, schema: JsonObject, tokens: readonly string[], leaf: Leaf): Reach {
   const [token = '', ...rest] = tokens
   const below = (child: JsonValue): Reach => visit(root, child, rest, leaf)
   const asArray = admits(schema, 'array') ? elementReach(schema, token, below) : NEVER

@@ -1,0 +1,132 @@
+// The statements for one pair of who and tool, laid out so that a decision looks only at those that could concern a
+// resource. A short list is walked as it is; a long one gets an index. All effects share one, so that one look-up finds
+// the permits and what stands against them.
+
+import { hostReadings } from '../core/host.ts'
+import type { PathPattern } from '../core/path-pattern.ts'
+import { pathMatches } from '../core/path-pattern.ts'
+import type { NetworkResource, Resource } from '../core/resource.ts'
+import { type HostEntry, HostIndex } from './host-index.ts'
+import { PathIndex } from './path-index.ts'
+import { byId, type Rule } from './rule.ts'
+
+/** Up to this many patterns of a kind are walked: a few comparisons cost less than one hash. */
+const SHORT = 6
+
+const NONE: readonly never[] = []
+
+/** Rules by path pattern, or by name where `exact`. */
+class PathList {
+  readonly #entries: { readonly pattern: PathPattern; readonly rule: Rule }[] = []
+  #index: PathIndex<Rule> | undefined
+
+  add(pattern: PathPattern, rule: Rule): void {
+    this.#entries.push({ pattern, rule })
+    if (this.#index !== undefined) this.#index.add(pattern, rule)
+    else if (this.#entries.length > SHORT) {
+      this.#index = new PathIndex()
+      for (const entry of this.#entries) this.#index.add(entry.pattern, entry.rule)
+      this.#entries.length = 0
+    }
+  }
+
+  find(path: string): readonly Rule[] {
+    const found: Rule[] = []
+    if (this.#index !== undefined) {
+      this.#index.find(path, found)
+      return found
+    }
+    for (const { pattern, rule } of this.#entries) if (pathMatches(pattern, path)) found.push(rule)
+    return found
+  }
+}
+
+export class Bucket {
+  /** All of them, for explanations. */
+  readonly rules: readonly Rule[]
+  /** Every permit, by id: what a call that names no resource is granted by. */
+  readonly permits: readonly Rule[]
+  /** Statements of other effects that name no resource: they are about the call as such. */
+  readonly bare: readonly Rule[]
+  // Made when first needed: most pairs of who and tool name one kind of resource, and there are many pairs.
+  #hosts: HostEntry<Rule>[] | undefined
+  #hostIndex: HostIndex<Rule> | undefined
+  #reads: PathList | undefined
+  #writes: PathList | undefined
+  #binaries: PathList | undefined
+  #env: Map<string, Rule[]> | undefined
+  #scopes: Map<string, Rule[]> | undefined
+
+  constructor(rules: readonly Rule[]) {
+    this.rules = rules
+    const permits = rules.filter((rule) => rule.effect === 'permit')
+    const bare = rules.filter((rule) => rule.effect !== 'permit' && !rule.namesResources)
+    this.permits = permits.length === 0 ? NONE : permits.sort(byId)
+    this.bare = bare.length === 0 ? NONE : bare.sort(byId)
+    for (const rule of rules) this.#add(rule)
+    if (this.#hosts !== undefined && this.#hosts.length > SHORT) {
+      this.#hostIndex = new HostIndex()
+      for (const { pattern, value } of this.#hosts) this.#hostIndex.add(pattern, value)
+      this.#hosts = undefined
+    }
+  }
+
+  #add(rule: Rule): void {
+    const { hosts, reads, writes, binaries, env, scopes } = rule.resources
+    for (const pattern of hosts) {
+      this.#hosts ??= []
+      this.#hosts.push({ pattern, value: rule, next: undefined })
+    }
+    for (const pattern of reads) {
+      this.#reads ??= new PathList()
+      this.#reads.add(pattern, rule)
+    }
+    for (const pattern of writes) {
+      this.#writes ??= new PathList()
+      this.#writes.add(pattern, rule)
+    }
+    for (const pattern of binaries) {
+      this.#binaries ??= new PathList()
+      this.#binaries.add(pattern, rule)
+    }
+    for (const name of env) {
+      this.#env ??= new Map()
+      addTo(this.#env, name, rule)
+    }
+    for (const name of scopes) {
+      this.#scopes ??= new Map()
+      addTo(this.#scopes, name, rule)
+    }
+  }
+
+  /**
+   * Statements whose host pattern may meet the destination in some reading: for the caller to judge by `hostCovers` or
+   * `hostTouches`. One can come twice.
+   */
+  findHosts(network: NetworkResource): readonly HostEntry<Rule>[] {
+    if (this.#hostIndex === undefined) return this.#hosts ?? NONE
+    const found: HostEntry<Rule>[] = []
+    for (const reading of hostReadings(network.host)) this.#hostIndex.find(reading, found)
+    return found
+  }
+
+  /** Statements that list a resource of another kind, which has one reading only. One can come twice. */
+  find(resource: Exclude<Resource, NetworkResource>): readonly Rule[] {
+    switch (resource.kind) {
+      case 'path':
+        return (resource.access === 'read' ? this.#reads : this.#writes)?.find(resource.path) ?? NONE
+      case 'binary':
+        return this.#binaries?.find(resource.path) ?? NONE
+      case 'env':
+        return this.#env?.get(resource.name) ?? NONE
+      case 'scope':
+        return this.#scopes?.get(resource.name) ?? NONE
+    }
+  }
+}
+
+function addTo(lists: Map<string, Rule[]>, name: string, rule: Rule): void {
+  const list = lists.get(name)
+  if (list === undefined) lists.set(name, [rule])
+  else list.push(rule)
+}
