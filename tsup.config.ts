@@ -25,6 +25,9 @@ export default defineConfig([
       'node/index': 'src/node/index.ts',
       'linux/index': 'src/linux/index.ts',
       'testing/index': 'src/testing/index.ts',
+      'integrations/opa': 'src/integrations/opa.ts',
+      'integrations/cedar': 'src/integrations/cedar.ts',
+      'integrations/redis-limit-store': 'src/integrations/redis-limit-store.ts',
       'cli/bin': 'src/cli/bin.ts',
     },
     outDir: 'dist',
@@ -53,7 +56,7 @@ export default defineConfig([
     // A benchmark starts itself anew for each cell, over minutes: another build must not take it away meanwhile.
     ...esm,
     clean: false,
-    entry: { run: 'bench/run.ts', enforcer: 'bench/enforcer.ts' },
+    entry: { run: 'bench/run.ts', cidr: 'bench/cidr.ts', enforcer: 'bench/enforcer.ts' },
     outDir: '.build/bench',
     external: [
       '@agentport/gateway',

@@ -3,13 +3,19 @@
 // call, call is what the executor holds, confine is the way of a process, house is what they share.
 
 import { NodeAdmission } from './admission.ts'
+import { ApprovalDesk } from './approval/desk.ts'
+import type { ApprovalPort } from './approval/port.ts'
+import { approvalRecord } from './approval-record.ts'
 import type { SkillBundle } from './attestation/bundle.ts'
 import { loadTrust, type Trust, trustFromValue } from './attestation/trust.ts'
 import { AttestationVerifier } from './attestation/verifier.ts'
 import type { AuditEvent } from './audit/event.ts'
 import { AuditLog, type AuditReceipt, type KeepSalt } from './audit/log.ts'
 import type { AuditSink } from './audit/sink.ts'
+import type { AllowedCall } from './call.ts'
+import type { LimitStore } from './core/charge.ts'
 import { type Clock, systemClock } from './core/clock.ts'
+import type { ConditionPort } from './core/condition-port.ts'
 import { type Config, type Environment, type Mode, resolveConfig } from './core/config.ts'
 import { randomHex } from './core/crypto.ts'
 import { deny } from './core/denial.ts'
@@ -27,11 +33,22 @@ import { refusingEnforcer } from './enforcer/refusing.ts'
 import { type Graph, loadGraph, parseGraph, withHaltingSkills } from './halt/graph.ts'
 import { HaltPropagator } from './halt/propagator.ts'
 import { type AgentPortEvents, given, type House, record, type SkillStatus } from './house.ts'
+import { MemoryLimitStore } from './limit/memory-store.ts'
 import { ManifestValidator } from './manifest/validator.ts'
+import type { AddressResolver } from './obligation/pin.ts'
 import { PolicyEngine } from './policy/engine.ts'
 import type { PolicySource } from './policy/load.ts'
-import { Run } from './run.ts'
-import { describeRejection, excessDenial, loadSkill, rejectedSkill, skillRecord, warmUp } from './skills.ts'
+import { Run, readKnowledge } from './run.ts'
+import {
+  describeRejection,
+  excessDenial,
+  fitSkill,
+  rejectedSkill,
+  skillRecord,
+  toolsOf,
+  validateSkill,
+  warmUp,
+} from './skills.ts'
 
 export interface AgentPortOptions {
   /** What the operator grants: one or more documents, or an engine made from them. */
@@ -61,6 +78,14 @@ export interface AgentPortOptions {
   readonly env?: Environment
   /** Name of the audit log for its whole life, e.g. `example.com/agents/7`. */
   readonly origin?: string
+  /** Who counts what limits allow. Default: in memory, for this gateway alone; a shared one for many machines. */
+  readonly limits?: LimitStore
+  /** Who asks people when a rule requires approval. Without one questions wait for {@link AgentPort.approvals}. */
+  readonly approvals?: ApprovalPort
+  /** Other policy engines that rules may ask by name. */
+  readonly conditions?: readonly ConditionPort[]
+  /** Resolves hosts of calls that have to be pinned. Without one the executor resolves and judges by itself. */
+  readonly resolver?: AddressResolver
   /** Keeps the salts of argument and result commitments outside of the log, so that they can be erased. */
   readonly keepSalt?: KeepSalt
 }
@@ -72,7 +97,16 @@ export interface RunOptions {
   readonly principal: string
   /** Unique among open runs; generated when absent. */
   readonly id?: string
+  /** OAuth scopes the run holds; a tool that uses another one is denied. Default: none. */
+  readonly scopes?: readonly string[]
+  /** What is known about the run, for `facts` conditions under `/run`. Plain data, read once. */
+  readonly facts?: object
+  /** Names of the regions the data of the run come from. Left out, rules about it cannot be told. */
+  readonly dataRegions?: readonly string[]
 }
+
+/** What an approver's side of the gateway can do. */
+export type Approvals = Pick<ApprovalDesk, 'answer' | 'pending' | 'state'>
 
 /** A tool that runs only through the gateway. Throws {@link DeniedError} when the call is not allowed. */
 export type GuardedTool<T> = (node: NodeAdmission, args: unknown) => Promise<T>
@@ -80,6 +114,11 @@ export type GuardedTool<T> = (node: NodeAdmission, args: unknown) => Promise<T>
 export interface ToolContext {
   readonly signal: AbortSignal
   readonly verdict: Verdict
+  /** What the function has to do and to {@link confirm}. */
+  readonly confirmations: AllowedCall['confirmations']
+  /** Of a call that is pinned: dial these and no others. */
+  readonly addresses: AllowedCall['addresses']
+  confirm(name: string): void
 }
 
 export class AgentPort {
@@ -111,9 +150,13 @@ export class AgentPort {
         'mode "observe" and option "candidate" need each other: what is observed is a candidate policy',
       )
     }
-    const policy = asEngine(options.policy, variables)
-    const candidate = options.candidate === undefined ? undefined : asEngine(options.candidate, variables)
+    const conditions = asConditions(options.conditions)
     const verifier = new AttestationVerifier({ trust: asTrust(options.trust), clock })
+    const validator = new ManifestValidator({ variables })
+    const validated = options.skills.map((bundle) => validateSkill(bundle, verifier, validator))
+    const context = { variables, conditions, skills: validated }
+    const policy = asEngine(options.policy, context)
+    const candidate = options.candidate === undefined ? undefined : asEngine(options.candidate, context)
     const audit = AuditLog.open({
       sink: options.audit,
       clock,
@@ -133,6 +176,14 @@ export class AgentPort {
       policyInForce: new AbortController(),
       auditGap: false,
       candidate,
+      limits: options.limits ?? new MemoryLimitStore({ clock }),
+      approvals: new ApprovalDesk({
+        clock,
+        ...given('ask', options.approvals),
+        onChange: (change) => void record(house, approvalRecord(change)),
+      }),
+      conditions,
+      resolver: options.resolver,
     }
     try {
       await audit.append({
@@ -142,7 +193,7 @@ export class AgentPort {
         mode: config.mode,
         ...given('candidate', candidate?.digest),
       })
-      await admitSkills(house, options, new ManifestValidator({ variables }))
+      await admitSkills(house, options, validated)
     } catch (error) {
       // Closed, so that the log can be opened again. What closing says is less than why there is no gateway.
       await audit.close().catch(() => undefined)
@@ -155,6 +206,16 @@ export class AgentPort {
   /** Every skill given to `open`, admitted or rejected with the reason. */
   get skills(): readonly SkillStatus[] {
     return [...this.#house.skills.values()]
+  }
+
+  /** Questions that wait for people, and where their answers go. */
+  get approvals(): Approvals {
+    const { approvals } = this.#house
+    return {
+      answer: (answer) => approvals.answer(answer),
+      pending: () => approvals.pending(),
+      state: (id) => approvals.state(id),
+    }
   }
 
   get policyDigest(): string {
@@ -177,6 +238,7 @@ export class AgentPort {
     if (!isName(id)) throw new TypeError('a run id is made of ASCII letters, digits and _ . : -')
     const { principal } = options
     if (typeof principal !== 'string' || principal === '') throw new TypeError('a run needs a principal')
+    const knowledge = readKnowledge(options)
     if (this.#runs.has(id)) throw new AgentPortError('ERR_STATE_INVALID', `run "${id}" is already open`)
     const graph = asGraph(options.graph)
     for (const node of graph.nodes.values()) {
@@ -190,7 +252,7 @@ export class AgentPort {
       id,
       withHaltingSkills(graph, (skill) => this.#asksForHalt(skill)),
     )
-    const run = new Run(this.#house, scope, principal, () => this.#runs.delete(id))
+    const run = new Run(this.#house, scope, { principal, ...knowledge }, () => this.#runs.delete(id))
     this.#runs.set(id, run)
     try {
       await this.#record({
@@ -241,14 +303,23 @@ export class AgentPort {
           dropped.accepted ? deny('run_halted', 'the run was halted', { subject: { tool } }) : dropped.denial,
         )
       }
+      // The policy can have narrowed the call to another tool, and this function runs one tool only.
+      if (call.tool !== tool) {
+        const other = deny('obligation_unmet', `the policy has the call run as ${call.tool}`, { subject: { tool } })
+        await call.fail(new DeniedError(other))
+        throw new DeniedError(other)
+      }
+      const confirmed = new Set<string>()
       let result: T
       try {
-        result = await execute(call.args, { signal: call.signal, verdict: call.verdict })
+        const { signal, verdict, confirmations, addresses } = call
+        const confirm = (name: string): void => void confirmed.add(name)
+        result = await execute(call.args, { signal, verdict, confirmations, addresses, confirm })
       } catch (error) {
         await call.fail(error)
         throw error
       }
-      const settled = await call.settle(result)
+      const settled = await call.settle(result, { confirmed: [...confirmed] })
       if (!settled.accepted) throw new DeniedError(settled.denial)
       return settled.value
     }
@@ -267,8 +338,10 @@ export class AgentPort {
     variables: Readonly<Record<string, string>> = {},
   ): Promise<readonly SkillStatus[]> {
     const house = this.#house
-    const policy = asEngine(source, variables)
+    const policy = asEngine(source, { variables, conditions: house.conditions, skills: house.skills.values() })
     await this.#record({ type: 'policy.loaded', policy: policy.digest, files: policy.files, mode: house.config.mode })
+    // What people agreed to was agreed under the old set.
+    house.approvals.revoke({}, 'the policy was replaced')
     house.policy = policy
     house.policyInForce.abort(new AgentPortError('ERR_HALTED', 'the policy was replaced'))
     house.policyInForce = new AbortController()
@@ -286,6 +359,32 @@ export class AgentPort {
   }
 
   /**
+   * Puts another candidate beside the active policy: from now on it is the one that is evaluated and recorded.
+   *
+   * @throws DocumentError ERR_POLICY_INVALID, ERR_AUDIT_UNAVAILABLE; the old candidate then stays. AgentPortError
+   *   ERR_STATE_INVALID outside of mode "observe".
+   */
+  async replaceCandidate(
+    source: PolicyEngine | PolicySource | readonly PolicySource[],
+    variables: Readonly<Record<string, string>> = {},
+  ): Promise<void> {
+    const house = this.#house
+    if (house.config.mode !== 'observe') {
+      throw new AgentPortError('ERR_STATE_INVALID', 'a candidate is observed in mode "observe" only')
+    }
+    const candidate = asEngine(source, { variables, conditions: house.conditions, skills: house.skills.values() })
+    const { policy } = house
+    await this.#record({
+      type: 'policy.loaded',
+      policy: policy.digest,
+      files: policy.files,
+      mode: house.config.mode,
+      candidate: candidate.digest,
+    })
+    house.candidate = candidate
+  }
+
+  /**
    * Withdraws a skill by name, or exact bytes by digest: its running nodes end, and none of it is admitted any more.
    *
    * @throws TypeError when no loaded skill has that name or digest, or no reason is given
@@ -297,6 +396,7 @@ export class AgentPort {
     )
     if (hit.length === 0) throw new TypeError(`no loaded skill has the name or digest "${printable(target)}"`)
     this.#house.verifier.quarantine(target, reason)
+    for (const skill of hit) this.#house.approvals.revoke({ skill: skill.name }, 'the skill was withdrawn')
     const ends = hit.flatMap((skill) => [...this.#runs.values()].map((run) => run.withdraw(skill.name)))
     await Promise.all([
       ...ends,
@@ -314,6 +414,7 @@ export class AgentPort {
     this.#closed = true
     // All at once: the first run's log must not keep the second one running.
     await Promise.all([...this.#runs.values()].map((run) => run.close()))
+    this.#house.approvals.revoke({}, 'the gateway is closed')
     return this.#house.audit.close()
   }
 
@@ -337,6 +438,10 @@ const OPTIONS: ReadonlySet<string> = new Set<keyof AgentPortOptions>([
   'env',
   'origin',
   'keepSalt',
+  'limits',
+  'approvals',
+  'conditions',
+  'resolver',
 ])
 
 /** A misspelt option is not an option that was left out. */
@@ -354,10 +459,10 @@ function checkOptions(options: AgentPortOptions): void {
     throw new TypeError("rejectedSkills is 'throw' or 'report'")
 }
 
-async function admitSkills(house: House, options: AgentPortOptions, validator: ManifestValidator): Promise<void> {
+async function admitSkills(house: House, options: AgentPortOptions, validated: readonly SkillStatus[]): Promise<void> {
   const { skills } = house
-  for (const bundle of options.skills) {
-    const skill = loadSkill(bundle, house.verifier, house.policy, validator)
+  for (const attested of validated) {
+    const skill = fitSkill(attested, house.policy)
     if (skills.has(skill.name)) throw new TypeError(`two skills are named "${printable(skill.name)}"`)
     skills.set(skill.name, skill)
     await house.audit.append(skillRecord(skill))
@@ -367,8 +472,35 @@ async function admitSkills(house: House, options: AgentPortOptions, validator: M
   throw new AgentPortError('ERR_SKILL_REJECTED', rejected.map(describeRejection).join('\n'))
 }
 
-function asEngine(policy: AgentPortOptions['policy'], variables: Readonly<Record<string, string>>): PolicyEngine {
-  return policy instanceof PolicyEngine ? policy : PolicyEngine.from(policy, { variables })
+/** What a policy is read with. */
+interface PolicyContext {
+  readonly variables: Readonly<Record<string, string>>
+  readonly conditions: ReadonlyMap<string, ConditionPort>
+  readonly skills: Iterable<SkillStatus>
+}
+
+function asEngine(policy: AgentPortOptions['policy'], context: PolicyContext): PolicyEngine {
+  if (policy instanceof PolicyEngine) return policy
+  const { variables, conditions, skills } = context
+  return PolicyEngine.from(policy, {
+    variables,
+    engines: [...conditions.keys()],
+    tools: toolsOf(skills),
+    // A policy may speak of tools that other gateways have, and of skills that were rejected here.
+    unknownTools: 'warning',
+  })
+}
+
+function asConditions(ports: readonly ConditionPort[] = []): ReadonlyMap<string, ConditionPort> {
+  const byName = new Map<string, ConditionPort>()
+  for (const port of ports) {
+    if (!isName(port?.name) || typeof port.ask !== 'function') {
+      throw new TypeError('a condition port has a name and a function ask')
+    }
+    if (byName.has(port.name)) throw new TypeError(`two condition ports are named "${port.name}"`)
+    byName.set(port.name, port)
+  }
+  return byName
 }
 
 function asTrust(trust: SourceText | object): Trust {

@@ -28,7 +28,7 @@ export async function openConfinement(
   tool: string,
   requirements: Requirements,
 ): Promise<WatchedConfinement> {
-  const { node, attempt, roles, skill, toolScope, signal: attemptSignal } = owner.granted
+  const { node, attempt, roles, labels, skill, toolScope, upstream, downstream, signal: attemptSignal } = owner.granted
   const { manifest } = skill
   const subject = { node, tool, skill: skill.name }
   const binding = manifest.tools.get(tool)
@@ -39,7 +39,8 @@ export async function openConfinement(
     throw new DeniedError(deny('tool_out_of_scope', 'the tool is not in the tool_scope of this node', { subject }))
   }
   const { enforcer, policy, policyInForce } = house
-  const { profile } = compileProfile(manifest, policy.grantsFor({ node, roles, skill: skill.name, tool }))
+  const grants = policy.grantsFor({ node, roles, labels, upstream, downstream, skill: skill.name, tool })
+  const { profile } = compileProfile(manifest, grants)
   const about = { run: owner.run, node, attempt, tool, skill: skill.name }
   const intent = await record(house, {
     type: 'process.confined',

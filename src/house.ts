@@ -1,9 +1,12 @@
 // What the parts of the facade share: the opened rooms, and how a record is written that nothing depends on.
 
+import type { ApprovalDesk } from './approval/desk.ts'
 import type { Attestation, AttestationVerifier } from './attestation/verifier.ts'
 import type { AuditEvent } from './audit/event.ts'
 import type { AuditLog, AuditReceipt } from './audit/log.ts'
+import type { LimitStore } from './core/charge.ts'
 import type { Clock } from './core/clock.ts'
+import type { ConditionPort } from './core/condition-port.ts'
 import type { Config } from './core/config.ts'
 import { Deadline, LATE } from './core/deadline.ts'
 import type { Denial } from './core/denial.ts'
@@ -14,6 +17,7 @@ import type { Verdict } from './core/verdict.ts'
 import type { Enforcer } from './enforcer/enforcer.ts'
 import type { HaltReport } from './halt/report.ts'
 import type { Manifest } from './manifest/manifest.ts'
+import type { AddressResolver } from './obligation/pin.ts'
 import type { PolicyEngine } from './policy/engine.ts'
 
 /** How a skill stands with this gateway. */
@@ -41,7 +45,15 @@ export interface House {
   policyInForce: AbortController
   /** A record was lost. Nothing is allowed any more: a log with a hole proves nothing. */
   auditGap: boolean
-  readonly candidate: PolicyEngine | undefined
+  candidate: PolicyEngine | undefined
+  /** Who counts. */
+  readonly limits: LimitStore
+  /** Who asks people. */
+  readonly approvals: ApprovalDesk
+  /** Other engines that rules may ask, by name. */
+  readonly conditions: ReadonlyMap<string, ConditionPort>
+  /** Resolves the names of calls that have to be pinned; without one the executor pins by itself. */
+  readonly resolver: AddressResolver | undefined
 }
 
 export type AdmittedSkill = Extract<SkillStatus, { admitted: true }>

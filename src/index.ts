@@ -2,7 +2,31 @@
 
 // The gateway
 export { NodeAdmission, type NodeEnd } from './admission.ts'
-export { AgentPort, type AgentPortOptions, type GuardedTool, type RunOptions, type ToolContext } from './agentport.ts'
+export {
+  AgentPort,
+  type AgentPortOptions,
+  type Approvals,
+  type GuardedTool,
+  type RunOptions,
+  type ToolContext,
+} from './agentport.ts'
+// Approval: who may say yes
+export { ApprovalDesk, type ApprovalDeskOptions } from './approval/desk.ts'
+export { type ApprovalCallback, type ApprovalPort, type CallbackAnswer, callbackApprovals } from './approval/port.ts'
+export type {
+  AnswerRejection,
+  AnswerResult,
+  Approval,
+  ApprovalAnswer,
+  ApprovalChange,
+  ApprovalQuestion,
+  ApprovalState,
+  Asked,
+  Redeemed,
+  RevokeFilter,
+} from './approval/question.ts'
+export { renderApproval } from './approval/render.ts'
+export { type ApprovalSubject, approvalDigest } from './approval/subject.ts'
 // Attestation: who vouches for the code
 export type { SkillBundle, SkillFile } from './attestation/bundle.ts'
 export type { AttestationToken, IssuedToken, TokenBinding, TokenUse } from './attestation/token.ts'
@@ -22,9 +46,19 @@ export { AUDIT_FIELDS } from './audit/field.ts'
 export { AuditLog, type AuditLogOptions, type AuditReceipt, type KeepSalt } from './audit/log.ts'
 export { type AuditSink, type MemorySink, memorySink } from './audit/sink.ts'
 export { type AuditVerification, AuditVerifier, verifyAuditLog } from './audit/verify.ts'
-export type { AllowedCall, Call, CallRequest, RefusedCall } from './call.ts'
+export type { AllowedCall, Call, CallRequest, PendingApproval, RefusedCall, SettleOptions } from './call.ts'
 // Core: words used everywhere
+export type { ApprovalDemand } from './core/approval.ts'
+export { type AskOptions, askConditions } from './core/ask-conditions.ts'
+export type { Charge, LimitKind, LimitStore, Reservation } from './core/charge.ts'
 export { type Clock, systemClock } from './core/clock.ts'
+export {
+  type ConditionPort,
+  type ConditionQuestion,
+  type ConditionSubject,
+  conditionInput,
+  conditionKey,
+} from './core/condition-port.ts'
 export type { Config, Mode } from './core/config.ts'
 export {
   DENIALS,
@@ -39,7 +73,8 @@ export { DeniedError } from './core/denied-error.ts'
 export type { SourceText } from './core/document.ts'
 export { AgentPortError, ERROR_CODES, type ErrorCode } from './core/errors.ts'
 export type { JsonObject, JsonValue } from './core/json.ts'
-export { type NamedResourceOptions, resourceOf } from './core/named-resource.ts'
+export { type NamedResourceKind, type NamedResourceOptions, resourceOf } from './core/named-resource.ts'
+export type { Obligation, ObligedSide } from './core/obligation.ts'
 export { DocumentError, formatProblems, PROBLEM_CODES, type Problem, type ProblemCode } from './core/problem.ts'
 export { renderForAudit, renderForModel, renderForOperator } from './core/render.ts'
 export { describeResource, type Resource, type ResourceKind } from './core/resource.ts'
@@ -70,13 +105,27 @@ export type { HaltReport, NodeSummary, RunSummary } from './halt/report.ts'
 export type { Admission, HaltScope, Settled } from './halt/scope.ts'
 export type { MissingInput, NodeOutcome, NodeState } from './halt/state.ts'
 export type { AgentPortEvents, SkillStatus } from './house.ts'
+// Limits: who counts
+export { MemoryLimitStore, type MemoryLimitStoreOptions } from './limit/memory-store.ts'
 // Manifest: what a skill says it needs
 export { type BoundCall, bindCall } from './manifest/bind.ts'
 export { type Capabilities, capabilitiesOf } from './manifest/capabilities.ts'
 export type { Manifest, ToolBinding } from './manifest/manifest.ts'
 export { ManifestValidator } from './manifest/validator.ts'
+// Obligation: what must be done for an allow to hold
+export { type CompiledObligations, compileObligations } from './obligation/compile.ts'
+export { type AddressResolver, type PinnedAddress, pinAddresses } from './obligation/pin.ts'
 // Policy: what the operator grants
-export { PolicyEngine, type PolicyEngineOptions, type PolicyRequest, type PolicyVerdict } from './policy/engine.ts'
+export {
+  PolicyEngine,
+  type PolicyEngineOptions,
+  type PolicyRequest,
+  type PolicyVerdict,
+  type ToolShape,
+} from './policy/engine.ts'
+export type { Explanation, StatementStanding } from './policy/explanation.ts'
 export type { Excess } from './policy/fit.ts'
 export type { PolicySource } from './policy/load.ts'
+export { type PolicyTest, readPolicyTests } from './policy/test-case.ts'
+export { type PolicyTestResult, runPolicyTest } from './policy/test-run.ts'
 export { Run } from './run.ts'

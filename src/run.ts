@@ -3,14 +3,16 @@
 import { type Granted, NodeAdmission, type NodeEnd, type RunOfNode } from './admission.ts'
 import { type AuditEvent, denialFields } from './audit/event.ts'
 import { canonicalJson } from './core/canonical.ts'
-import { sha256Hex } from './core/crypto.ts'
+import { randomHex, sha256Hex } from './core/crypto.ts'
 import { Deadline } from './core/deadline.ts'
 import { type Denial, type DenialSubject, deny, isDenial, withSubject } from './core/denial.ts'
 import { DeniedError } from './core/denied-error.ts'
 import type { JsonObject } from './core/json.ts'
+import { copyPlain } from './core/plain.ts'
 import { RepeatCounter } from './core/repeats.ts'
 import { isName } from './core/text.ts'
 import type { HaltRequest } from './halt/cause.ts'
+import { type Neighbours, neighboursOf } from './halt/neighbours.ts'
 import type { HaltReport, RunSummary } from './halt/report.ts'
 import type { Admission, HaltScope, Settled } from './halt/scope.ts'
 import type { NodeOutcome } from './halt/state.ts'
@@ -19,11 +21,54 @@ import { type House, RECORD_TIMEOUT_MS, record } from './house.ts'
 // A kill has to prove itself and then to be written down.
 const CONFINEMENTS_TIMEOUT_MS = 3 * RECORD_TIMEOUT_MS
 
+/** What the executor says of a run when it opens it: read once, frozen, the same for all its calls. */
+export interface Knowledge {
+  readonly scopes: ReadonlySet<string>
+  readonly facts: JsonObject
+  readonly dataRegions: readonly string[] | undefined
+}
+
+interface OpenedFor extends Knowledge {
+  readonly principal: string
+}
+
+/**
+ * @throws TypeError for scopes or regions that are no list of texts, and facts that are no plain object.
+ */
+export function readKnowledge(options: {
+  readonly scopes?: unknown
+  readonly facts?: unknown
+  readonly dataRegions?: unknown
+}): Knowledge {
+  const copied = copyPlain(options.facts ?? {})
+  if (!copied.ok || typeof copied.value !== 'object' || copied.value === null || Array.isArray(copied.value)) {
+    throw new TypeError('facts of a run are a plain object')
+  }
+  const { dataRegions } = options
+  return {
+    scopes: new Set(readTexts(options.scopes ?? [], 'scopes')),
+    facts: copied.value as JsonObject,
+    dataRegions: dataRegions === undefined ? undefined : readTexts(dataRegions, 'dataRegions'),
+  }
+}
+
+function readTexts(list: unknown, name: string): readonly string[] {
+  const copied = copyPlain(list)
+  const texts = copied.ok && Array.isArray(copied.value) ? (copied.value as readonly unknown[]) : undefined
+  if (texts?.every((text): text is string => typeof text === 'string') !== true) {
+    throw new TypeError(`${name} of a run is a list of texts`)
+  }
+  return Object.freeze([...(texts as readonly string[])])
+}
+
 /** One traversal of a graph. Made by {@link AgentPort.openRun}. */
 export class Run implements RunOfNode {
   readonly #house: House
   readonly #scope: HaltScope
-  readonly #principal: string
+  readonly #opened: OpenedFor
+  /** Begins the lease of every call: two runs can have had the same name. */
+  readonly #nonce = randomHex(8)
+  readonly #neighbours = new Map<string, Neighbours>()
   readonly #onClose: () => void
   readonly #repeats = new RepeatCounter()
   readonly #admissions = new Set<NodeAdmission>()
@@ -32,10 +77,10 @@ export class Run implements RunOfNode {
   #haltRecord: Promise<void> | undefined
   #summary: Promise<RunSummary> | undefined
 
-  constructor(house: House, scope: HaltScope, principal: string, onClose: () => void) {
+  constructor(house: House, scope: HaltScope, opened: OpenedFor, onClose: () => void) {
     this.#house = house
     this.#scope = scope
-    this.#principal = principal
+    this.#opened = opened
     this.#onClose = onClose
   }
 
@@ -44,7 +89,7 @@ export class Run implements RunOfNode {
   }
 
   get principal(): string {
-    return this.#principal
+    return this.#opened.principal
   }
 
   /** Aborted when the run halts. */
@@ -130,8 +175,39 @@ export class Run implements RunOfNode {
       },
       spec.lifetimeMs,
     )
-    const { toolScope, roles } = spec
-    return { node, attempt, signal, missing, skill, ticket, token: issued.token, toolScope, roles }
+    const { toolScope, roles, labels } = spec
+    const { principal, facts: ofRun, scopes, dataRegions } = this.#opened
+    const facts = Object.freeze({
+      run: ofRun,
+      principal,
+      scopes: Object.freeze([...scopes]),
+      node: Object.freeze({ name: node, attempt, skill: skill.name, labels }),
+    })
+    return {
+      node,
+      attempt,
+      signal,
+      missing,
+      skill,
+      ticket,
+      token: issued.token,
+      toolScope,
+      roles,
+      labels,
+      ...this.#around(node),
+      facts,
+      scopes,
+      dataRegions,
+    }
+  }
+
+  #around(node: string): Neighbours {
+    let known = this.#neighbours.get(node)
+    if (known === undefined) {
+      known = neighboursOf(this.#scope.graph, node)
+      this.#neighbours.set(node, known)
+    }
+    return known
   }
 
   /** Stops the run for good. The first cause stands; calling again changes nothing. */
@@ -153,6 +229,11 @@ export class Run implements RunOfNode {
     return `${this.id}.${this.#calls}`
   }
 
+  /** @internal */
+  leaseOf(call: string): string {
+    return `${this.#nonce}.${call}`
+  }
+
   /** @internal Why the run takes no calls any more, if so. */
   ended(subject: DenialSubject): Denial | undefined {
     switch (this.#scope.state) {
@@ -169,7 +250,8 @@ export class Run implements RunOfNode {
 
   /** @internal Turns the third same refusal into the end of the node. */
   countRefusal(denial: Denial, args: JsonObject | undefined): Denial {
-    if (denial.recoverable === 'never' || denial.recoverable === 'after_wait') return denial
+    // Waiting and asking again is what a call is meant to do that has to wait, for time or for people.
+    if (denial.recoverable !== 'narrower') return denial
     // Hashed: the arguments are the model's, and ten thousand large ones would be kept until the run ends.
     const what = `${denial.code}\n${denial.subject.tool ?? ''}\n${args === undefined ? '' : canonicalJson(args)}`
     if (!this.#repeats.add(sha256Hex(what))) return denial
@@ -195,6 +277,7 @@ export class Run implements RunOfNode {
     const { node, attempt } = admission
     const settled = this.#scope.settle(node, attempt, outcome, note)
     this.#house.verifier.revoke(this.id, node)
+    this.#house.approvals.revoke({ run: this.id, node }, 'the node has ended')
     if (settled.accepted) await this.#recordEnd(node, attempt, outcome, note, settled)
     if (this.#scope.state !== 'running') await this.recordHalt()
     return settled.accepted
@@ -206,6 +289,7 @@ export class Run implements RunOfNode {
   recordHalt(): Promise<void> {
     const report = this.#scope.report
     if (report === undefined) return Promise.resolve()
+    this.#house.approvals.revoke({ run: this.id }, 'the run was halted')
     this.#haltRecord ??= (async () => {
       this.#house.notifications.emit('halt', report)
       const { cause } = report
@@ -279,6 +363,12 @@ export class Run implements RunOfNode {
     for (const admission of this.#admissions) admission.revoke()
     this.#admissions.clear()
     this.#house.verifier.revoke(this.id)
+    this.#house.approvals.revoke({ run: this.id }, 'the run is closed')
+    try {
+      Promise.resolve(this.#house.limits.forgetRun(this.id)).catch(() => undefined)
+    } catch {
+      // Its counters stay until the store drops them: too much is counted, never too little.
+    }
     await this.recordHalt()
     // Their attempts have ended, so they are closing; the log must not be closed before it says how that went.
     await new Deadline(this.#house.clock, CONFINEMENTS_TIMEOUT_MS).race(Promise.all(this.#confinements))

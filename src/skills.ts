@@ -16,12 +16,12 @@ import { bindCopied } from './manifest/bind.ts'
 import { capabilitiesOf } from './manifest/capabilities.ts'
 import type { Manifest } from './manifest/manifest.ts'
 import type { ManifestValidator } from './manifest/validator.ts'
-import type { PolicyEngine } from './policy/engine.ts'
+import type { PolicyEngine, ToolShape } from './policy/engine.ts'
 
-export function loadSkill(
+/** A skill that is attested and well-formed, or why not. Whether the policy grants what it asks for is {@link fitSkill}'s. */
+export function validateSkill(
   bundle: SkillBundle,
   verifier: AttestationVerifier,
-  policy: PolicyEngine,
   validator: ManifestValidator,
 ): SkillStatus {
   // Read once: a bundle that answers otherwise the second time would be hashed as one thing and loaded as another.
@@ -39,9 +39,26 @@ export function loadSkill(
   const validated = validator.validate(snapshot.manifest, { skill: name })
   if (!validated.ok)
     return rejectedSkill(name, deny('manifest_invalid', summarise(validated.problems)), validated.problems)
-  const excess = excessDenial(policy, validated.manifest)
-  if (excess !== undefined) return rejectedSkill(name, excess)
   return Object.freeze({ name, admitted: true, attestation: verified.attestation, manifest: validated.manifest })
+}
+
+/** The same skill, rejected when it asks for more than the policy grants. */
+export function fitSkill(skill: SkillStatus, policy: PolicyEngine): SkillStatus {
+  const excess = skill.admitted ? excessDenial(policy, skill.manifest) : undefined
+  return excess === undefined ? skill : rejectedSkill(skill.name, excess)
+}
+
+/** The tools of all admitted skills: what policies are typed against. */
+export function toolsOf(skills: Iterable<SkillStatus>): readonly ToolShape[] {
+  return [...skills].flatMap((skill) =>
+    skill.admitted
+      ? [...skill.manifest.tools.values()].map(({ name, inputSchema }) => ({
+          name,
+          skill: skill.name,
+          ...given('inputSchema', inputSchema),
+        }))
+      : [],
+  )
 }
 
 /** The standing of a skill that may not be used, and why. */

@@ -38,7 +38,7 @@ function room(file: string): string {
   return file.includes('/') ? (file.split('/')[0] ?? '') : ''
 }
 
-const PURE = ['manifest', 'policy', 'attestation', 'halt', 'audit', 'enforcer']
+const PURE = ['manifest', 'policy', 'attestation', 'halt', 'audit', 'enforcer', 'limit', 'approval', 'obligation']
 const WITH_NODE = ['node', 'testing', 'cli', 'linux', 'integrations', 'sidecar']
 
 /** The one file of each third-party package. zod has one per room. */
@@ -94,6 +94,7 @@ describe('the rooms', () => {
   test('the facade alone joins the rooms; index.ts only re-exports', () => {
     const facade = [
       'admission.ts',
+      'approval-record.ts',
       'agentport.ts',
       'call.ts',
       'confine.ts',
@@ -101,6 +102,7 @@ describe('the rooms', () => {
       'judge.ts',
       'run.ts',
       'skills.ts',
+      'terms.ts',
       'watch.ts',
     ]
     expect(files.filter((file) => room(file) === '').sort()).toEqual([...facade, 'index.ts'].sort())

@@ -9,7 +9,7 @@ import { type Denial, deny } from '../core/denial.ts'
 import { printable } from '../core/text.ts'
 import { askPort, readAnswer } from './answer.ts'
 import { personKey } from './approver.ts'
-import { asksAll, copyDemands, denialOptions, type Entry, isMet, newEntry, rejectAnswer } from './entry.ts'
+import { asksAll, copyDemands, denialOptions, type Entry, isMet, isOpen, newEntry, rejectAnswer } from './entry.ts'
 import type { ApprovalPort } from './port.ts'
 import type {
   AnswerRejection,
@@ -80,6 +80,7 @@ export class ApprovalDesk {
       }
       const digest = approvalDigest(copied.subject)
       const now = this.#sweep()
+      if (!Number.isFinite(now)) return { ok: false, denial: deny('internal_error', 'the clock cannot be relied on') }
       const known = this.#store.latest(digest)
       if (known !== undefined) {
         const { state, question } = known
@@ -297,17 +298,19 @@ export class ApprovalDesk {
     return now
   }
 
-  /** Never runs backwards; a clock that fails lets everything expire. */
+  /** A clock that fails, or runs backwards, cannot say how old a question is: everything expires. */
   #now(): number {
     try {
       const now = this.#clock.monotonic()
-      // Not a number at all, in which every comparison would be false.
-      if (!(now <= Number.POSITIVE_INFINITY)) return Number.POSITIVE_INFINITY
-      this.#latest = Math.max(this.#latest, now)
-      return this.#latest
+      if (now >= this.#latest) {
+        this.#latest = now
+        return now
+      }
+      if (now < this.#latest) this.#latest = now
     } catch {
-      return Number.POSITIVE_INFINITY
+      // As below.
     }
+    return Number.POSITIVE_INFINITY
   }
 
   /** For people to read; decides nothing, so that one that fails says nothing. */
@@ -320,8 +323,11 @@ export class ApprovalDesk {
   }
 
   #lookWhenOver(entry: Entry, holdsProcess: boolean): () => void {
-    const left = (): number => entry.expiresAt - this.#now()
-    return startTimer(left, () => this.#step(() => this.#sweep()), holdsProcess)
+    const look = (): number => {
+      const now = this.#step(() => this.#sweep())
+      return isOpen(entry) ? entry.expiresAt - now : 0
+    }
+    return startTimer(entry.expiresAt - this.#latest, look, holdsProcess)
   }
 
   /**

@@ -8,22 +8,21 @@ interface MaybeRef {
 }
 
 /**
- * Calls `fire` once, as soon as `leftMs()` is 0 or less and a timer has been through. Returns what stops it. Without
- * `holdsProcess` it keeps no process alive, where the runtime can tell.
+ * Calls `look` after `firstMs`, and again after as many milliseconds as it returns, until that is 0 or less. Returns what
+ * stops it. Without `holdsProcess` it keeps no process alive, where the runtime can tell.
  */
-export function startTimer(leftMs: () => number, fire: () => void, holdsProcess: boolean): () => void {
+export function startTimer(firstMs: number, look: () => number, holdsProcess: boolean): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined
-  const arm = (left: number): void => {
-    timer = setTimeout(look, Math.min(Math.max(left, 1), LONGEST))
+  const arm = (ms: number): void => {
+    timer = setTimeout(again, Math.min(Math.max(ms, 1), LONGEST))
     // A browser's timer is a number.
     if (!holdsProcess) (timer as MaybeRef).unref?.()
   }
-  const look = (): void => {
+  const again = (): void => {
     // The runtime's timers may be early by a millisecond, and a test's clock may stand still.
-    const left = leftMs()
+    const left = look()
     if (left > 0) arm(left)
-    else fire()
   }
-  arm(leftMs())
+  arm(firstMs)
   return () => clearTimeout(timer)
 }

@@ -185,6 +185,7 @@ export const AUDIT_EVENTS = {
       'rules',
       'detail',
       'obligations',
+      'limits',
       'approval',
       'candidateDecision',
       'candidateCode',
@@ -260,6 +261,26 @@ export const AUDIT_EVENTS = {
     meaning: 'A confinement was closed; this is what happened in it, counted.',
     needs: [...IN_CONFINEMENT, 'processes', 'denials', 'denied', 'lost', 'killed'],
     may: ['skill', 'detail'],
+  },
+  'approval.asked': {
+    meaning: 'People were asked whether a call may run.',
+    needs: ['run', 'node', 'attempt', 'tool', 'approval'],
+    may: ['skill', 'principal', 'rules', 'detail'],
+  },
+  'approval.answered': {
+    meaning: 'Somebody answered, and the answer counts.',
+    needs: ['run', 'node', 'attempt', 'tool', 'approval', 'approver', 'answer'],
+    may: ['skill', 'principal', 'reason', 'detail'],
+  },
+  'approval.rejected': {
+    meaning: 'Somebody answered, and the answer does not count.',
+    needs: ['run', 'node', 'attempt', 'tool', 'approval', 'reason'],
+    may: ['skill', 'principal', 'approver', 'detail'],
+  },
+  'approval.ended': {
+    meaning: 'The question is closed: used, withdrawn, or out of time.',
+    needs: ['run', 'node', 'attempt', 'tool', 'approval', 'reason'],
+    may: ['skill', 'principal', 'approver', 'detail'],
   },
   'run.halted': {
     meaning: 'A run was stopped.',

@@ -124,7 +124,10 @@ export const AUDIT_FIELDS = {
   detail: { key: 'detail', kind: 'text', meaning: 'One line for the operator.' },
   dispatched: { key: 'dispatched', kind: 'flag', meaning: '`false`: the tool certainly did not start.' },
   obligations: { key: 'obligations', kind: 'texts', meaning: 'What must be done for the allow to hold.' },
+  limits: { key: 'limits', kind: 'texts', meaning: 'What the call took: `amount limit`.' },
   approval: { key: 'approval', kind: 'text', meaning: 'Id of the approval asked for or used.' },
+  approver: { key: 'approver', kind: 'text', meaning: 'Who answered, as the answering port identified them.' },
+  answer: { key: 'answer', kind: 'text', words: ['approve', 'refuse'], meaning: '`approve` or `refuse`.' },
   candidateDecision: {
     key: 'candidate_decision',
     kind: 'text',

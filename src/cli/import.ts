@@ -40,7 +40,9 @@ export const importer: Command = {
     })
     const [file, ...more] = positionals
     if (file === undefined || more.length > 0) throw new UsageError('name one file to import')
-    const imported = importSource(readSource(file), readFormat(values['format']), readSkill(values['skill']))
+    const format = readFormat(values['format'])
+    const skill = readSkill(values['skill'])
+    const imported = importSource(readSource(file), format, skill)
     if (values['json'] === true) output.out(JSON.stringify(imported, undefined, 2))
     else if (imported.ok) {
       output.out(yamlText(imported.manifest).trimEnd())

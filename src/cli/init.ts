@@ -47,6 +47,9 @@ export const init: Command = {
     const present = files.filter((file) => lstatSync(file, { throwIfNoEntry: false }) !== undefined)
     if (present.length > 0 && !force)
       throw new UsageError(`${present.join(' and ')} exist already; --force replaces them`)
+    // Replacing one and failing on the other would leave two files that do not belong together.
+    const held = files.find((file) => lstatSync(file, { throwIfNoEntry: false })?.isDirectory() === true)
+    if (held !== undefined) throw new UsageError(`${held} is a directory`)
     const imported = startFrom(values['from'], readSkill(values['skill']), directory)
     if (!imported.ok) {
       if (values['json'] === true) output.out(JSON.stringify(imported, undefined, 2))

@@ -125,13 +125,15 @@ const PRIVATE_HINT = 'keep it only when the tool is meant to reach the inner net
 // Paths
 
 const SECRET_DIRECTORIES = words(
-  '.ssh .aws .azure .gnupg .kube .docker .password-store .vault-token .mozilla .terraform.d .openclaw .config secrets .secrets',
+  '.ssh .aws .azure .gnupg .kube .docker .password-store .vault-token .mozilla .terraform.d .openclaw secrets .secrets',
 )
 const SECRET_FILES = words(
   '.netrc .npmrc .pypirc .git-credentials .pgpass .my.cnf .htpasswd .env .envrc .dockercfg .bash_history .zsh_history ' +
-    'shadow gshadow sudoers sudoers.d credentials.json docker.sock containerd.sock krb5.keytab authorized_keys environ mem',
+    'shadow gshadow sudoers sudoers.d credentials.json docker.sock containerd.sock krb5.keytab authorized_keys',
 )
 const SECRET_NAME = /^(?:id_(?:rsa|dsa|ecdsa|ed25519)|.*\.(?:key|p12|pfx|jks|keystore|kdbx)|privkey.*\.pem)$/
+/** Below ~/.config: clients that keep a token there. */
+const SECRET_CONFIGS = words('gcloud gh op hub rclone doctl containers heroku')
 const SYSTEM = words('etc proc sys dev run var boot')
 const SYSTEM_PROGRAMS = words('etc usr bin sbin lib lib32 lib64 libexec boot proc sys dev')
 /** Below /dev and harmless. */
@@ -177,11 +179,19 @@ function isHomes(root: string, segments: readonly PathSegment[]): boolean {
 }
 
 function isSecret({ segments }: PathPattern): boolean {
+  const [first] = segments
   return segments.some((segment, index) => {
     if (segment.kind !== 'literal') return false
     const text = segment.text.toLowerCase()
     if (SECRET_DIRECTORIES.has(text)) return true
-    return index === segments.length - 1 && (SECRET_FILES.has(text) || SECRET_NAME.test(text))
+    const next = segments[index + 1]
+    if (text === '.config' && next !== undefined) {
+      return isWide(next) || (next.kind === 'literal' && SECRET_CONFIGS.has(next.text))
+    }
+    if (next !== undefined) return false
+    // The environment and the memory of other processes.
+    if (first?.kind === 'literal' && first.text === 'proc' && (text === 'environ' || text === 'mem')) return true
+    return SECRET_FILES.has(text) || SECRET_NAME.test(text)
   })
 }
 

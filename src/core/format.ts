@@ -32,6 +32,8 @@ export function formatDocument(document: SourceDocument, schema?: Readonly<Recor
 }
 
 function formatUntilStable(document: SourceDocument, order: KeyOrder | undefined): Formatted {
+  // Nothing but comments, perhaps: the library would write out the null it stands for.
+  if (document.value === null) return { ok: true, text: document.text }
   const comments = yamlComments(document.text).join('\n')
   let text = document.text
   for (let pass = 0; pass < MOST_PASSES; pass++) {

@@ -1,7 +1,9 @@
 // The answer to one request, as plain data.
 
+import type { Charge } from './charge.ts'
 import type { Denial, RuleRef } from './denial.ts'
 import type { JsonObject } from './json.ts'
+import type { Obligation } from './obligation.ts'
 import type { Resource } from './resource.ts'
 
 export type Decision = 'allow' | 'deny' | 'escalate'
@@ -19,6 +21,12 @@ export interface Verdict {
   readonly resources: readonly Resource[]
   readonly rules: readonly RuleRef[]
   readonly denial?: Denial
+  /** What has to be done for the allow to hold; the gateway does redactions and caps itself. */
+  readonly obligations?: readonly Obligation[]
+  /** What the call took from limits. */
+  readonly charges?: readonly Charge[]
+  /** Id of the question that was asked for it, or of the approval that was used. */
+  readonly approval?: string
   readonly policyDigest: string
   readonly skillDigest?: string
   /** Time the decision took, audit record included. */

@@ -5,7 +5,7 @@
 import type { KeyOrder } from './key-order.ts'
 import { LexYaml, Pair, parseYamlNodes, Scalar, YAMLMap, YAMLSeq, type YamlTags } from './yaml.ts'
 
-/** A collection in brackets that would end beyond this column is written over several lines. */
+/** A collection in brackets that would end beyond this column is written without them, over several lines. */
 const WIDTH = 120
 
 /** `text`, which must be well-formed, laid out anew. */
@@ -40,9 +40,8 @@ function folding(tag: YamlTags[number]): YamlTags[number] {
   return {
     ...tag,
     stringify: (item, ctx, onComment, onChompKeep) => {
-      const folded = item instanceof Scalar && item.type === 'BLOCK_FOLDED'
-      const options = folded ? { ...ctx.options, lineWidth: WIDTH } : ctx.options
-      return stringify(item, { ...ctx, options }, onComment, onChompKeep)
+      if (!(item instanceof Scalar && item.type === 'BLOCK_FOLDED')) return stringify(item, ctx, onComment, onChompKeep)
+      return stringify(item, { ...ctx, options: { ...ctx.options, lineWidth: WIDTH } }, onComment, onChompKeep)
     },
   }
 }
@@ -99,11 +98,21 @@ function layOutList(list: YAMLSeq, order: KeyOrder | undefined, column: number, 
   })
 }
 
-/** Whether the collection stays in brackets. What is inside of brackets has no choice. */
+/** Whether what is inside is in brackets: those that get too long or have comments are written without, from the outermost. */
 function breakWhereTooLong(node: YAMLMap | YAMLSeq, column: number, inFlow: boolean): boolean {
   if (inFlow || node.flow !== true) return inFlow
-  if (column + lengthOf(node) > WIDTH && node.items.length > 0) node.flow = false
+  if (node.items.length > 0 && (column + lengthOf(node) > WIDTH || hasCommentInside(node))) node.flow = false
   return node.flow
+}
+
+function hasCommentInside(node: YAMLMap | YAMLSeq): boolean {
+  const inner: readonly unknown[] =
+    node instanceof YAMLMap ? node.items.flatMap(({ key, value }) => [key, value]) : node.items
+  return inner.some((one) => {
+    if (!(one instanceof Scalar || one instanceof YAMLMap || one instanceof YAMLSeq)) return false
+    if (typeof one.comment === 'string' || typeof one.commentBefore === 'string') return true
+    return !(one instanceof Scalar) && hasCommentInside(one)
+  })
 }
 
 function isFlow(node: unknown): boolean {
@@ -133,15 +142,17 @@ function nameOf({ key }: { readonly key: unknown }): string {
   return String(key instanceof Scalar ? key.value : key)
 }
 
-// A text that is itself in any YAML, 1.1 and 1.2, inside and outside of brackets: letters first, no mark that means anything.
+// A text that is itself in any YAML, 1.1 and 1.2: letters first, no mark that means anything. A colon inside of brackets is
+// an error to older readers.
 const PLAIN = /^[A-Za-z_/][A-Za-z0-9_./*?@+=~-]*(?:[ :][A-Za-z0-9_./*?@+=~-]+)*$/
+const PLAIN_IN_FLOW = /^[A-Za-z_/][A-Za-z0-9_./*?@+=~-]*(?: [A-Za-z0-9_./*?@+=~-]+)*$/
 const WORD = /^(?:y|n|yes|no|on|off|true|false|null)$/i
 
 function layOutScalar(node: Scalar, inFlow: boolean): void {
   const { value, type } = node
   if (typeof value !== 'string') return
   if (type === 'QUOTE_DOUBLE' || type === 'QUOTE_SINGLE') {
-    if (PLAIN.test(value) && !WORD.test(value)) node.type = 'PLAIN'
+    if ((inFlow ? PLAIN_IN_FLOW : PLAIN).test(value) && !WORD.test(value)) node.type = 'PLAIN'
     else node.type = /["\\]/.test(value) && /^[ -~]*$/.test(value) ? 'QUOTE_SINGLE' : 'QUOTE_DOUBLE'
   } else if (type === 'PLAIN' && value.includes('\n')) node.type = inFlow ? 'QUOTE_DOUBLE' : 'BLOCK_LITERAL'
 }

@@ -88,6 +88,8 @@ export interface ProfileGrant {
   /** `ephemeral` makes the profile ephemeral whatever the manifest says. */
   readonly executionMode?: 'shared' | 'ephemeral'
   readonly limits?: ProfileLimits
+  /** What may be reached at most, whatever the permits say; absent is no such bound. */
+  readonly egressCeiling?: readonly HostPattern[]
 }
 
 /** Something the manifest asks for and the profile does not have. */
@@ -126,7 +128,12 @@ export function compileProfile(need: ProfileNeed, grant: ProfileGrant): Compiled
   const execute = keep('execute', need.executablePaths ?? [], code('executes'), pathPatternContains, textOf, excess)
   const binaries = keep('binary', need.allowedBinaries, code('binaries'), pathMatches, String, excess)
   const libraries = keep('library', need.allowedLibraries, code('libraries'), pathPatternContains, textOf, excess)
-  const egress = keep('host', need.allowedHosts, hosts, hostPatternContains, textOf, excess)
+  const egress = keep('host', need.allowedHosts, hosts, hostPatternContains, textOf, excess).filter(({ value }) => {
+    const { egressCeiling } = grant
+    if (egressCeiling === undefined || egressCeiling.some((outer) => hostPatternContains(outer, value))) return true
+    excess.push(Object.freeze({ kind: 'host', text: textOf(value), reason: 'not_granted' }))
+    return false
+  })
   const env = keep('env', need.allowedEnv, sides(grant, 'env'), Object.is, String, excess)
   const rights = keep('right', need.processRights ?? [], sides(grant, 'rights'), Object.is, String, excess)
   const ownSyscalls = need.forbiddenSyscalls.map((value) => ({ value, rule: 'manifest' }))

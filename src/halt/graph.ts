@@ -39,7 +39,8 @@ export interface GraphNode {
   readonly attempts: number
   /** How long one admission stays valid, in milliseconds. */
   readonly lifetimeMs: number
-  readonly labels: ReadonlyMap<string, string>
+  /** Frozen. A policy can give roles by them. */
+  readonly labels: Readonly<Record<string, string>>
 }
 
 /** A graph without cycles or loose ends. Made only by {@link parseGraph} and {@link loadGraph}. */
@@ -172,7 +173,7 @@ class GraphReader {
       executionMode: raw.executionMode,
       attempts: raw.attempts,
       lifetimeMs: raw.lifetimeMs,
-      labels: new Map(Object.entries(raw.labels)),
+      labels: Object.freeze({ ...raw.labels }),
     })
   }
 
@@ -273,7 +274,7 @@ function digestOf(nodes: readonly GraphNode[]): string {
         execution_mode: node.executionMode,
         attempts: node.attempts,
         lifetime_ms: node.lifetimeMs,
-        labels: Object.fromEntries(node.labels),
+        labels: { ...node.labels },
       },
     ]),
   )

@@ -34,7 +34,7 @@ const fields = {
   labels: z
     .record(name, z.string().max(LIMITS.messageLength))
     .optional()
-    .describe('Free text for records; never decides.'),
+    .describe('What the node is, for records and for policies that speak of labels.'),
 }
 const toolScope = names.optional().describe('Tools this node may call. Absent means none.')
 const onFailure = z

@@ -11,6 +11,14 @@ import { limitUnavailable } from '../limit/unavailable.ts'
 import type { RedisScripting } from './redis-client.ts'
 import { FORGET, RELEASE, RESERVE } from './redis-limit-scripts.ts'
 
+export {
+  fromIoredis,
+  fromNodeRedis,
+  type IoredisClient,
+  type NodeRedisClient,
+  type RedisScripting,
+} from './redis-client.ts'
+
 export interface RedisLimitStoreOptions {
   /** See `fromIoredis` and `fromNodeRedis`. Stays the caller's: it is not closed here. */
   readonly client: RedisScripting

@@ -79,7 +79,7 @@ export function lintManifest(document: SourceDocument): readonly ManifestFinding
   }
   lintPrograms(log, root)
   lintStatements(log, root)
-  const schemas = new InputSchemaCompiler()
+  const schemas = { compiler: new InputSchemaCompiler(), left: LIMITS.manifestSchemaValues as number }
   for (const [index, tool] of itemsOf(memberOf(root, 'tools')).slice(0, LIMITS.manifestTools).entries()) {
     if (isJsonObject(tool)) lintTool(log, tool, ['tools', index], schemas)
   }
@@ -89,6 +89,12 @@ export function lintManifest(document: SourceDocument): readonly ManifestFinding
 
 type Log = LintLog<ManifestLint>
 type Place = readonly (string | number)[]
+
+/** Compiling takes time for each value; a manifest may have so many. */
+interface SchemaBudget {
+  readonly compiler: InputSchemaCompiler
+  left: number
+}
 
 function lintPrograms(log: Log, root: JsonObject): void {
   const bounded = itemsOf(memberOf(root, 'tools')).every((tool) => argumentsAreBounded(memberOf(tool, 'input_schema')))
@@ -133,7 +139,7 @@ function lintStatements(log: Log, root: JsonObject): void {
   }
 }
 
-function lintTool(log: Log, tool: JsonObject, at: Place, schemas: InputSchemaCompiler): void {
+function lintTool(log: Log, tool: JsonObject, at: Place, schemas: SchemaBudget): void {
   const name = `tool "${printable(String(memberOf(tool, 'name')), 80)}"`
   if (!Object.hasOwn(tool, 'effect')) {
     log.add(
@@ -157,8 +163,11 @@ function lintTool(log: Log, tool: JsonObject, at: Place, schemas: InputSchemaCom
     const from = memberOf(mapping, 'from')
     if (typeof from === 'string') mapped.set(from, String(memberOf(mapping, 'kind')))
   }
-  // What cannot be compiled cannot be followed either; the validator says why.
-  if (!schemas.compile(schema).ok) return
+  // What cannot be compiled cannot be followed either, and what is over the bound does not load; the validator says why.
+  if (schemas.left <= 0) return
+  const compiled = schemas.compiler.compile(schema)
+  schemas.left -= compiled.cost
+  if (!compiled.ok) return
   for (const { suggestion, because, at: below } of likelyResources(schema)) {
     const { from, kind } = suggestion
     if (kind === 'text') continue

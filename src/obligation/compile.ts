@@ -235,11 +235,19 @@ function apply(
   }
 }
 
-function unmetOf(wanted: readonly string[], confirmed: readonly string[]): Denial | undefined {
+function unmetOf(wanted: readonly string[], confirmed: unknown): Denial | undefined {
   if (wanted.length === 0) return undefined
-  // From the executor, and possibly from another process: what is not a list confirms nothing.
-  const heard = new Set<unknown>(Array.isArray(confirmed) ? confirmed : [])
+  const heard = confirmedNames(confirmed)
   const missing = wanted.filter((name) => !heard.has(name))
   if (missing.length === 0) return undefined
   return deny('obligation_unmet', `not confirmed: ${missing.join(', ')}`, { dispatched: true })
+}
+
+/** From the executor, and possibly from another process: what is not a list that can be read confirms nothing. */
+function confirmedNames(confirmed: unknown): ReadonlySet<unknown> {
+  try {
+    return new Set<unknown>(Array.isArray(confirmed) ? confirmed : [])
+  } catch {
+    return new Set()
+  }
 }

@@ -70,7 +70,7 @@ const ROUNDS = 8
 /** Nothing shorter is taken for a secret. */
 const SHORTEST_SECRET = 8
 /** A key that is a marker already; the number tells it from others in the same object. */
-const MARKER_KEY = /^\[redacted(?: [1-9][0-9]{0,5})?\]$/
+const MARKER_KEY = /^\[redacted(?: [1-9][0-9]{0,4})?\]$/
 
 class Redactor {
   readonly #patterns: readonly LinearRegExp[]

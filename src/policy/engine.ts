@@ -1,6 +1,7 @@
 // PolicyEngine: what the operator grants, asked one call at a time. evaluate() is pure and synchronous and never throws:
 // the same policy set and request give the same verdict, and whatever goes wrong inside is a denial.
 
+import type { ConditionQuestion } from '../core/condition-port.ts'
 import { DocumentError, type Problem } from '../core/problem.ts'
 import type { Bucket } from './bucket.ts'
 import { decide, denied, type Plan, type PolicyVerdict } from './decide.ts'
@@ -15,13 +16,18 @@ import { rolesOfLabels, rolesOfNode } from './roles.ts'
 import type { Rule } from './rule.ts'
 import { type PlacedRule, RuleIndex } from './rule-index.ts'
 import { Selectors } from './selectors.ts'
-import { checkTools, type ToolShape } from './typing.ts'
+import { checkTools, type ToolShape, type UnknownTools } from './typing.ts'
 
 export interface PolicyEngineOptions {
   /** Values for `${name}` in the documents' strings. */
   readonly variables?: Readonly<Record<string, string>>
   /** Tools the policy speaks of: statements are typed against their input schemas. Left out, nothing is. */
   readonly tools?: readonly ToolShape[]
+  /**
+   * What a statement is that names a tool in full which is not among `tools`; of a permit it is a warning in any case.
+   * Default `error`: a forbid of a misspelt tool protects nothing. `warning` where the list is not complete.
+   */
+  readonly unknownTools?: UnknownTools
   /** Names of the condition ports there are. Left out, a rule may `ask` any. */
   readonly engines?: readonly string[]
 }
@@ -44,6 +50,8 @@ export class PolicyEngine {
   readonly #index: RuleIndex
   /** Whether the name of a node makes a difference to any statement. */
   readonly #tellsNodesApart: boolean
+  /** Whether any statement asks another engine. */
+  readonly #asks: boolean
   /** The number of "everyone" where a statement is about everyone, else nothing. */
   readonly #everyone: readonly number[]
   readonly #nodeWho = new Map<string, readonly number[]>()
@@ -58,6 +66,7 @@ export class PolicyEngine {
     const all = [...set.rules, ...set.constraints]
     const placed = all.filter((rule) => !rule.processOnly).map((rule) => this.#place(rule))
     this.#index = new RuleIndex(placed, this.#tools.size)
+    this.#asks = all.some(({ guards }) => guards.some(({ about }) => about === 'ask'))
     this.#everyone = placed.some(({ who }) => who.includes(EVERYONE)) ? [EVERYONE] : []
     this.#tellsNodesApart =
       this.#nodeNames.size > 0 ||
@@ -74,11 +83,12 @@ export class PolicyEngine {
     | { readonly ok: false; readonly problems: readonly Problem[] } {
     const list = Array.isArray(sources) ? (sources as readonly PolicySource[]) : [sources as PolicySource]
     if (list.length === 0) throw new TypeError('a policy set needs at least one document')
-    const { variables = {}, tools, engines } = options
+    const { variables = {}, tools, engines, unknownTools = 'error' } = options
     if (tools !== undefined) checkTools(tools)
     const loaded: PolicyLoad = loadPolicySet(list, {
       variables,
       tools,
+      unknownTools,
       engines: engines === undefined ? undefined : new Set(engines),
     })
     return loaded.ok ? { ok: true, engine: new PolicyEngine(loaded.set, loaded.warnings) } : loaded
@@ -131,13 +141,14 @@ export class PolicyEngine {
   }
 
   /**
-   * Keys of what condition ports have to be asked before the request can be judged: put the answers into its `answers`. An
-   * empty list means that no rule that matters asks anybody. Never throws.
+   * What condition ports have to be asked before the request can be judged: put the answers into its `answers`. An empty
+   * list means that no rule that matters asks anybody. Never throws.
    */
-  unanswered(request: PolicyRequest): readonly string[] {
-    const keys = new Set<string>()
-    this.#evaluate(request, keys)
-    return [...keys]
+  unanswered(request: PolicyRequest): readonly ConditionQuestion[] {
+    if (!this.#asks) return []
+    const questions = new Map<string, ConditionQuestion>()
+    this.#evaluate(request, questions)
+    return [...questions.values()]
   }
 
   /** Every statement about the request and how it stands to it, near misses among them. Decides as evaluate() does. */
@@ -154,7 +165,7 @@ export class PolicyEngine {
     }
   }
 
-  #evaluate(request: PolicyRequest, unanswered: Set<string> | undefined): PolicyVerdict {
+  #evaluate(request: PolicyRequest, unanswered: Map<string, ConditionQuestion> | undefined): PolicyVerdict {
     try {
       const question = readRequest(request, unanswered)
       if (typeof question === 'string') return denied('request_invalid', [], () => ({ detail: question, options: {} }))
@@ -279,4 +290,4 @@ function exactName(name: string): { text: string; kind: 'name'; literal: string;
   return { text: name, kind: 'name', literal: name, matches: (input) => input === name }
 }
 
-export type { PolicyRequest, PolicyVerdict }
+export type { PolicyRequest, PolicyVerdict, ToolShape }

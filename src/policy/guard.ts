@@ -2,9 +2,10 @@
 // skill, labels, the place in the graph, arguments, facts, the time, where the data come from, what another engine says.
 // Every guard answers in three values; of several the one `false` settles it.
 
+import { conditionKey } from '../core/condition-port.ts'
 import type { Glob } from '../core/glob.ts'
 import { type Condition, holdsOne } from './condition.ts'
-import { answerKey, type Question } from './request.ts'
+import type { Question } from './request.ts'
 import type { Effect } from './rule.ts'
 import type { TimeWindow } from './time-window.ts'
 import type { Truth } from './value-test.ts'
@@ -164,13 +165,14 @@ export function sourceGuard(wanted: ReadonlySet<string>, known: ReadonlySet<stri
 }
 
 export function askGuard(engine: string, query: string): Guard {
-  const key = answerKey(engine, query)
+  const asked = Object.freeze({ engine, query })
+  const key = conditionKey(asked)
   return {
     about: 'ask',
     test: ({ answers, unanswered }) => {
       const answer: unknown = answers !== undefined && Object.hasOwn(answers, key) ? answers[key] : undefined
       if (answer === true || answer === false) return answer
-      unanswered?.add(key)
+      unanswered?.set(key, asked)
       return undefined
     },
     text: `ask ${key}`,

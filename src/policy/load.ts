@@ -20,7 +20,7 @@ import type { EgressTable } from './egress.ts'
 import type { Role } from './roles.ts'
 import type { Rule } from './rule.ts'
 import { checkPolicyShape, policyShape, type RawPolicy } from './schema.ts'
-import { checkTyping, type ToolShape } from './typing.ts'
+import { checkTyping, type ToolShape, type UnknownTools } from './typing.ts'
 import { type DefinedRole, SetVocabulary } from './vocabulary.ts'
 
 /** A policy document: its text with the file it came from, or a plain object with the same snake_case keys. */
@@ -54,12 +54,13 @@ export interface LoadOptions {
   readonly variables: Readonly<Record<string, string>>
   /** Tools that rules are typed against. */
   readonly tools: readonly ToolShape[] | undefined
+  readonly unknownTools: UnknownTools
   /** Names of condition ports. */
   readonly engines: ReadonlySet<string> | undefined
 }
 
 export function loadPolicySet(sources: readonly PolicySource[], options: LoadOptions): PolicyLoad {
-  const { variables, tools, engines } = options
+  const { variables, tools, engines, unknownTools } = options
   const results = sources.map((source) => loadDocument(source, variables))
   const loaded = results.flatMap((result) => (result.ok ? [result.loaded] : []))
   const vocabulary = new SetVocabulary(engines)
@@ -70,7 +71,9 @@ export function loadPolicySet(sources: readonly PolicySource[], options: LoadOpt
   const typing =
     tools === undefined
       ? []
-      : loaded.flatMap(({ document, policy }, index) => checkTyping(document, policy, statements[index] ?? [], tools))
+      : loaded.flatMap(({ document, policy }, index) =>
+          checkTyping(document, policy, statements[index] ?? [], tools, unknownTools),
+        )
   const problems = [
     ...results.flatMap((result) => (result.ok ? [] : result.problems)),
     ...compilers.flatMap((compiler) => compiler.problems),

@@ -1,6 +1,7 @@
 // A question as it comes in, and its canonical reading. Trusts none of it: an engine that is used without the facade gets
 // hand-made requests, and a path or host that is spelled in another way than the patterns would slip past a forbid.
 
+import type { ConditionQuestion } from '../core/condition-port.ts'
 import { type HostName, parseHost } from '../core/host.ts'
 import type { JsonObject } from '../core/json.ts'
 import { LIMITS } from '../core/limits.ts'
@@ -38,7 +39,7 @@ export interface PolicyRequest {
   readonly now?: number
   readonly run?: string
   readonly principal?: string
-  /** What condition ports said, by {@link answerKey}. */
+  /** What condition ports said, by {@link conditionKey}. */
   readonly answers?: Readonly<Record<string, boolean>>
 }
 
@@ -60,20 +61,15 @@ export interface Question {
   readonly run: string | undefined
   readonly principal: string | undefined
   readonly answers: Readonly<Record<string, boolean>> | undefined
-  /** Takes the keys of what a condition port was not asked yet; `undefined` when nobody wants to know. */
-  readonly unanswered: Set<string> | undefined
-}
-
-/** How an answer of a condition port is found in {@link PolicyRequest.answers}. No engine's name has a space. */
-export function answerKey(engine: string, query: string): string {
-  return `${engine} ${query}`
+  /** Takes what a condition port was not asked yet, by its key; `undefined` when nobody wants to know. */
+  readonly unanswered: Map<string, ConditionQuestion> | undefined
 }
 
 const NONE: readonly never[] = Object.freeze([])
 const LONGEST_TEXT = LIMITS.patternLength
 
 /** The request as a question, or what is wrong with it. A getter that throws does so here. */
-export function readRequest(request: PolicyRequest, unanswered?: Set<string>): Question | string {
+export function readRequest(request: PolicyRequest, unanswered?: Map<string, ConditionQuestion>): Question | string {
   const { node, roles, skill, tool, args, resources, labels, upstream, downstream, facts, dataRegions, now } = request
   const { run, principal, answers } = request
   if (!isName(node)) return 'node is not a name'

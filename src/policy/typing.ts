@@ -21,6 +21,9 @@ export interface ToolShape {
   readonly inputSchema?: JsonObject
 }
 
+/** What becomes of a statement that names a tool in full that is not among those known. */
+export type UnknownTools = 'error' | 'warning'
+
 const NO_ARGUMENTS: JsonObject = { type: 'object', additionalProperties: false }
 const NUMBER: readonly string[] = ['number']
 
@@ -41,6 +44,7 @@ export function checkTyping(
   policy: RawPolicy,
   statements: readonly Rule[],
   tools: readonly ToolShape[],
+  unknownTools: UnknownTools,
 ): readonly Problem[] {
   const problems: Problem[] = []
   const { rules, limits = [], obligations = [] } = policy
@@ -60,7 +64,7 @@ export function checkTyping(
     ): void => {
       problems.push(document.problem(code, formatPointer([...place, ...at]), message, more))
     }
-    new StatementTyping(rule, tools, report).check()
+    new StatementTyping(rule, tools, unknownTools, report).check()
   })
   return problems
 }
@@ -70,10 +74,12 @@ type Report = (code: ProblemCode, at: readonly (string | number)[], message: str
 class StatementTyping {
   readonly #rule: Rule
   readonly #tools: readonly ToolShape[]
+  readonly #unknownTools: UnknownTools
   readonly #report: Report
 
-  constructor(rule: Rule, tools: readonly ToolShape[], report: Report) {
+  constructor(rule: Rule, tools: readonly ToolShape[], unknownTools: UnknownTools, report: Report) {
     this.#rule = rule
+    this.#unknownTools = unknownTools
     this.#report = report
     const { skills } = rule
     this.#tools = tools.filter(
@@ -101,7 +107,8 @@ class StatementTyping {
     const hint = meant === undefined ? 'no skill declares it' : `did you mean ${meant}?`
     // A permit for a tool that does not exist opens nothing; a forbid of one protects nothing and looks as if it did. A
     // pattern is how a policy that many gateways share says "where there is one".
-    const severity = this.#rule.effect === 'permit' || glob.literal === undefined ? 'warning' : 'error'
+    const isHarmless = this.#rule.effect === 'permit' || glob.literal === undefined
+    const severity = isHarmless ? 'warning' : this.#unknownTools
     this.#report('unknown_reference', ['tools', index], 'no tool has this name', { hint, severity })
   }
 

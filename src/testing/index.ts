@@ -10,5 +10,12 @@ export {
   renderMatrix,
   runEnforcerContract,
 } from './enforcer-contract/matrix.ts'
+export {
+  type LimitCaseDefinition,
+  type LimitStoreFixture,
+  type LimitStoreSubject,
+  limitStoreContract,
+} from './limit-store-contract.ts'
 export { type ManualClock, manualClock } from './manual-clock.ts'
+export { type MatcherResult, type PolicyMatchers, policyMatchers } from './matchers.ts'
 export { unsafeNullEnforcer } from './null-enforcer.ts'

@@ -253,7 +253,7 @@ describe.skipIf(folder === undefined)('AgentDojo', () => {
       ['travel', 42, 10],
       ['workspace', 44, 11],
     ])
-    expect({ calls, values, types }).toEqual({ calls: 488, values: 434, types: 225 })
+    expect({ calls, values, types }).toEqual({ calls: 488, values: 430, types: 229 })
   })
 
   test('control: a policy that permits the tools lets every injected call through', () => {
@@ -307,7 +307,7 @@ describe.skipIf(folder === undefined)('AgentDojo', () => {
       `AgentDojo: ${counts.denied} of ${counts.calls} stopped; ${asked} calls of user tasks ask a human\n`,
     )
     expect(complete).toEqual([])
-    expect({ stopped: counts.denied, asked }).toEqual({ stopped: 2368, asked: 34 })
+    expect({ stopped: counts.denied, asked }).toEqual({ stopped: 2368, asked: 38 })
   })
 
   /** Every injection task under the policy of every user task of its suite. */

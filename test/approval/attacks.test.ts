@@ -284,7 +284,7 @@ describe('time', () => {
     throw new Error('no clock')
   }
   test.each<[string, () => number, DenialCode]>([
-    ['runs backwards', () => 0, 'approval_expired'],
+    ['runs backwards', () => 59_999, 'approval_required'],
     ['is not a number', () => Number.NaN, 'approval_required'],
     ['says nothing', () => undefined as never, 'approval_required'],
     ['throws', throws, 'approval_required'],
@@ -294,10 +294,22 @@ describe('time', () => {
     approve(desk, questionOf(desk.ask(subject(), demands)))
     read = () => 59_999
     const other = questionOf(desk.ask(subject({ run: 'run-2' }), demands))
+    approve(desk, other)
     read = () => 60_000
-    expect(desk.state(other.id)).toBe('pending')
+    expect(desk.state(other.id)).toBe('approved')
     read = broken
-    expect(outcome(desk, subject(), demands)).toBe(code)
+    expect(outcome(desk, subject({ run: 'run-2' }), demands)).toBe(code)
+    read = () => 60_001
+    expect(outcome(desk, subject({ run: 'run-2' }), demands)).toBe(code)
+  })
+
+  test('nothing is asked by a clock that cannot be read, for it would never expire', () => {
+    let read = Number.NaN
+    const { desk } = bench({ clock: { now: () => 0, monotonic: () => read } })
+    expect(desk.ask(subject(), demands)).toMatchObject({ ok: false, denial: { code: 'internal_error' } })
+    read = 0
+    expect(desk.pending()).toEqual([])
+    expect(desk.ask(subject(), demands).ok).toBe(true)
   })
 })
 

@@ -117,8 +117,6 @@ rules:
     ['"mcp__*"', 'mcp__*'],
     ['"/srv/**"', '/srv/**'],
     ['"a b"', 'a b'],
-    ['"https://example.com:8443"', 'https://example.com:8443'],
-    ['"sha256:0a"', 'sha256:0a'],
     ['0x1F', '0x1f'],
     ['1.50', '1.50'],
     ['1e3', '1e+3'],
@@ -129,9 +127,26 @@ rules:
     expect(layOut(`a: ${text}\nb: [${text}]\n`)).toBe(`a: ${expected}\nb: [${expected}]\n`)
   })
 
+  test('a colon needs quotes inside of brackets, where older readers stumble over it', () => {
+    const text = 'a: "https://example.com:8443"\nb: ["https://example.com"]\nc: { "x:y": 1 }\n'
+    expect(layOut(text)).toBe('a: https://example.com:8443\nb: ["https://example.com"]\nc: { "x:y": 1 }\n')
+    expect(layOut('b: [https://example.com]\n')).toBe('b: [https://example.com]\n')
+  })
+
   test('texts of several lines keep their kind', () => {
     const text = 'a: |\n  one\n   two\n\n  three\nb: >-\n  one\n  two\nc: |+\n  x\n\nd: 1\n'
     expect(layOut(text)).toBe('a: |\n  one\n   two\n\n  three\nb: >-\n  one two\nc: |+\n  x\n\nd: 1\n')
+  })
+
+  test('comments inside of brackets take the brackets away', () => {
+    expect(layOut('hosts: [\n  # first\n  a.test, # a\n  b.test\n] # c\nx: { a: [1, # b\n 2] }\n')).toBe(
+      'hosts:\n  # first\n  - a.test # a\n  - b.test\n  # c\nx:\n  a:\n    - 1 # b\n    - 2\n',
+    )
+  })
+
+  test.each(['', '# nothing\n', 'null\n', '---\n'])('nothing to lay out: %j', (text) => {
+    const parsed = parseDocument({ file: 'x.yaml', text })
+    if (parsed.ok) expect(formatDocument(parsed.document)).toEqual({ ok: true, text })
   })
 
   test('a line break is a line feed', () => {
@@ -280,7 +295,7 @@ describe('what may not change', () => {
         expect(canonicalJson(read(formatted.text, 'yaml').value)).toBe(canonicalJson(parsed.document.value))
         expect(layOut(formatted.text, POLICY)).toBe(formatted.text)
       }),
-      { numRuns: fuzzRuns(600) },
+      { numRuns: fuzzRuns(300) },
     )
     // Refusing is for the odd text.
     expect(accepted / readable).toBeGreaterThan(0.97)
@@ -323,7 +338,7 @@ description: |
       indent: fc.constantFrom(0, 2, 4, 6),
       what: fc.constantFrom('above', 'behind', 'blank'),
     })
-    const runs = fuzzRuns(400)
+    const runs = fuzzRuns(200)
     fc.assert(
       fc.property(fc.array(spot, { maxLength: 6 }), (spots) => {
         const out = [...lines]
@@ -360,7 +375,7 @@ description: |
         expect(canonicalJson(read(formatted, 'json').value)).toBe(canonicalJson(parsed.document.value))
         expect(layOut(formatted, POLICY, 'json')).toBe(formatted)
       }),
-      { numRuns: fuzzRuns(300) },
+      { numRuns: fuzzRuns(150) },
     )
   })
 })

@@ -50,6 +50,19 @@ describe('the clock', () => {
     expect(ask(store, windowed('k'))).toBe(true)
   })
 
+  test('what is taken while it runs backwards does not end sooner, nor does what was there', () => {
+    const { store, step } = steppable()
+    expect(ask(store, windowed('k'))).toBe(true)
+    step(-999)
+    expect(ask(store, windowed('k'))).toBe(true)
+    for (const ms of [999, 1, 998]) {
+      step(ms)
+      expect(ask(store, windowed('k')), `after ${ms} ms`).toBe(false)
+    }
+    step(1)
+    expect(ask(store, windowed('k', 2))).toBe(true)
+  })
+
   test('setting the wall clock changes nothing', () => {
     const clock = manualClock()
     const store = new MemoryLimitStore({ clock })

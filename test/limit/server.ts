@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Redis, type RedisOptions } from 'ioredis'
+import { Redis } from 'ioredis'
 
 /** Programs of this host that speak the protocol. */
 export const SERVERS: readonly string[] = ['redis-server', 'valkey-server'].filter((program) => {
@@ -26,11 +26,18 @@ export function noServer(): string | undefined {
   return reason
 }
 
+export interface ConnectOptions {
+  readonly keyPrefix?: string
+  readonly maxRetriesPerRequest?: number
+  readonly enableOfflineQueue?: boolean
+  readonly retryStrategy?: () => null
+}
+
 export interface Server {
   readonly port: number
   readonly pid: number
   /** A connection of its own, which fails at once where it cannot connect. */
-  connect(options?: RedisOptions): Promise<Redis>
+  connect(options?: ConnectOptions): Promise<Redis>
   signal(name: NodeJS.Signals): void
   /** Ends the server and waits for it, and closes the connections. */
   stop(): Promise<void>

@@ -1,25 +1,30 @@
-// Random policies over a small world, and random requests made from the rules themselves, so that most of them fall just
-// inside or just outside a rule.
+// Random policies over a small world: every key of the language, each rare enough that rules still apply. What the world
+// consists of is exported for the requests that are made from the same rules.
 
 import fc from 'fast-check'
 
-import { parseHost } from '../../src/core/host.ts'
-import type { JsonObject, JsonValue } from '../../src/core/json.ts'
 import { PROCESS_RIGHTS } from '../../src/core/process-right.ts'
-import type { Resource } from '../../src/core/resource.ts'
-import type { RawCondition, RawPolicy, RawRule } from '../../src/policy/schema.ts'
-import type { ReferenceRequest } from './reference.ts'
+import type {
+  RawCondition,
+  RawDuring,
+  RawEgress,
+  RawLimit,
+  RawObligation,
+  RawPolicy,
+  RawResidency,
+  RawRule,
+} from '../../src/policy/schema.ts'
 
-const NODES = ['fetch', 'fetch_b', 'plan', 'send.mail', 'x']
+export const NODES = ['fetch', 'fetch_b', 'plan', 'send.mail', 'x']
 const NODE_GLOBS = [...NODES, 'fetch*', '*', 's?nd.*', '[fp]*', '*_b']
-const TOOLS = ['http_get', 'http_post', 'fs.read', 'fs.write', 'git']
+export const TOOLS = ['http_get', 'http_post', 'fs.read', 'fs.write', 'git']
 const TOOL_GLOBS = [...TOOLS, 'http_*', '*', 'fs.*', '*t', 'fs.????', '[!g]*']
-const SKILLS = ['web', 'web-2', 'files']
+export const SKILLS = ['web', 'web-2', 'files']
 const SKILL_GLOBS = [...SKILLS, 'web*', '*']
 /** Role names; what each definition says is drawn with the policy. */
-const ROLES = ['reader', 'writer', 'admin', 'guest']
+export const ROLES = ['reader', 'writer', 'admin', 'guest']
 
-const HOSTS = [
+export const HOSTS = [
   'example.com',
   'api.example.com',
   'a.api.example.com',
@@ -46,7 +51,7 @@ const HOSTS = [
 ]
 const PORTS = ['', '', '', ':443', ':8080', ':*']
 const SCHEMES = ['', '', '', 'https://', 'http://', 'wss://']
-const NAMES = [
+export const NAMES = [
   'example.com',
   'api.example.com',
   'a.api.example.com',
@@ -58,7 +63,7 @@ const NAMES = [
   'example.com.evil.test',
   'com',
 ]
-const ADDRESSES = [
+export const ADDRESSES = [
   '10.0.0.1',
   '10.1.2.3',
   '10.1.255.255',
@@ -97,7 +102,7 @@ const PATH_PATTERNS = [
   '/etc/**',
   '/srv/p/.env',
 ]
-const PATHS = [
+export const PATHS = [
   '/',
   '/srv',
   '/srv/p',
@@ -116,16 +121,42 @@ const PATHS = [
   '/srvp',
   '/srv/pq',
 ]
-const ENV = ['LANG', 'HOME', 'AWS_SECRET_ACCESS_KEY']
-const POINTERS = ['/method', '/bytes', '/to', '/deep/er', '/list/1', '/a~1b', '/flag']
-const SCALARS = ['GET', 'POST', 'get', '', 'ab.c', 7, 0, -1.5, 100, true, false, null] as const
+export const ENV = ['LANG', 'HOME', 'AWS_SECRET_ACCESS_KEY']
+export const POINTERS = ['/method', '/bytes', '/to', '/deep/er', '/list/1', '/a~1b', '/flag']
+export const SCALARS = ['GET', 'POST', 'get', '', 'ab.c', 7, 0, -1.5, 100, true, false, null] as const
+export const SCOPES = ['files.read', 'files.write', 'mail:send']
+export const LABELS: Readonly<Record<string, readonly string[]>> = { team: ['blue', 'green', 'a b'], tier: ['1', '2'] }
+const LABEL_GLOBS: Readonly<Record<string, readonly string[]>> = {
+  team: ['blue', 'gr*', '*', '? b'],
+  tier: ['1', '[12]'],
+}
+export const METHODS = ['GET', 'HEAD', 'POST', 'DELETE']
+export const FACTS = ['/age', '/owner/team', '/tags', '/trusted']
+const REGIONS = ['eu', 'us', 'lan']
+export const ASKS = [
+  { engine: 'opa', query: 'allow' },
+  { engine: 'opa', query: 'allow more' },
+  { engine: 'cedar', query: 'permit(x)' },
+]
+const WINDOWS: readonly RawDuring[] = [
+  { days: ['mon', 'tue', 'wed', 'thu', 'fri'], from: '08:00', to: '18:00', zone: 'Europe/Berlin' },
+  { days: ['fri', 'sun'], from: '22:00', to: '06:00' },
+  { days: ['sat', 'sun'], zone: 'America/New_York' },
+  { from: '00:00', to: '05:45', zone: 'Asia/Kathmandu' },
+  { not_before: '2026-03-29T00:00:00Z' },
+  { not_after: '2026-10-25T02:00:00+01:00', days: ['sun', 'mon'], zone: 'Europe/Berlin' },
+]
 const TEXT_GLOBS = ['G*', '*', '?ET', 'p?st', '*.c', 'a*c', '[ab]*']
 
 const some = <T>(values: readonly T[], max = 2): fc.Arbitrary<T[]> =>
   fc.uniqueArray(fc.constantFrom(...values), { minLength: 1, maxLength: max })
-/** Absent once in `freq` times; 1 is never there. */
+/** Absent once in `freq` times. */
 const maybe = <T>(arbitrary: fc.Arbitrary<T>, freq = 3): fc.Arbitrary<T | undefined> =>
   fc.option(arbitrary, { nil: undefined, freq })
+
+/** There once in `times` times. */
+const seldom = <T>(arbitrary: fc.Arbitrary<T>, times: number): fc.Arbitrary<T | undefined> =>
+  fc.oneof({ weight: times - 1, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary })
 
 /** The members of `record` that are there. Absent keys, not undefined ones: a policy is JSON. */
 function present<T extends object>(record: T): T {
@@ -139,6 +170,19 @@ const hostPattern = fc
     return `${scheme}${isIpv6 && port !== '' ? `[${host}]` : host}${port}`
   })
 
+const SCHEMAS = [
+  { type: 'object' },
+  { type: 'object', maxProperties: 0 },
+  { type: 'object', required: ['er'], properties: { er: { type: ['number', 'string'], minimum: 0, maxLength: 3 } } },
+  { type: 'object', properties: { x: { type: 'array', items: { type: 'integer' }, maxItems: 2 } } },
+  {
+    type: 'object',
+    required: ['er'],
+    properties: { er: { type: 'number', minimum: 0 } },
+    additionalProperties: false,
+  },
+]
+
 const condition: fc.Arbitrary<RawCondition> = fc
   .oneof(
     fc.record({ equals: fc.constantFrom(...SCALARS) }),
@@ -149,35 +193,106 @@ const condition: fc.Arbitrary<RawCondition> = fc
     fc.record({ min_length: fc.constantFrom(0, 1, 3), max_length: fc.constantFrom(3, 4) }),
     fc.record({ glob: fc.constantFrom(...TEXT_GLOBS), ignore_case: maybe(fc.boolean()) }),
     fc.record({ one_of: fc.constant(['GET', 'POST']), max_length: fc.constant(3) }),
+    fc.record({ pattern: fc.constantFrom('GET|POST', '[a-z.]*', 'ab?\\.c', '.*') }),
+    fc.record({ contains: fc.constantFrom(...SCALARS) }),
+    fc.record({ every: fc.constantFrom({ max_length: 3 }, { one_of: ['GET', 7] }, { glob: '*' }, { min: 0, max: 9 }) }),
+    fc.record({ some: fc.constantFrom({ equals: 'GET' }, { min: 5 }, { pattern: '[a-z]+' }, { max_length: 0 }) }),
+    fc.record({ schema: fc.constantFrom(...SCHEMAS) }),
   )
   .chain((tests) =>
     fc.boolean().map((optional) => present({ ...tests, optional: optional ? true : undefined }) as RawCondition),
   )
 
+const conditions = (pointers: readonly string[]): fc.Arbitrary<Record<string, RawCondition>> =>
+  fc.dictionary(fc.constantFrom(...pointers), condition, { minKeys: 1, maxKeys: 2 })
+
+const labels = fc
+  .record({ team: maybe(some(LABEL_GLOBS['team'] ?? [])), tier: maybe(some(LABEL_GLOBS['tier'] ?? [])) })
+  .map(present)
+  .filter((wanted) => Object.keys(wanted).length > 0) as fc.Arbitrary<Record<string, string[]>>
+
+const residency: fc.Arbitrary<RawResidency> = fc
+  .record({ source: maybe(some(REGIONS), 2), destination: maybe(some(REGIONS), 2), outside: maybe(some(REGIONS), 2) })
+  .map(present)
+  .filter((wanted) => Object.keys(wanted).length > 0)
+
+/** Whom, what and when a statement is about. */
+type About = Omit<RawRule, 'id' | 'effect' | 'limits'>
+
+/** Keys that narrow a statement and list nothing, and how seldom each is there. */
+const NARROWING = {
+  labels: { of: labels, times: 10 },
+  after: { of: some(NODE_GLOBS), times: 10 },
+  before: { of: some(NODE_GLOBS), times: 10 },
+  skills: { of: some(SKILL_GLOBS), times: 5 },
+  methods: { of: some(METHODS, 3), times: 4 },
+  residency: { of: residency, times: 4 },
+  args: { of: conditions(POINTERS), times: 3 },
+  facts: { of: conditions(FACTS), times: 8 },
+  during: { of: fc.constantFrom(...WINDOWS), times: 8 },
+  ask: { of: fc.constantFrom(...ASKS), times: 7 },
+} satisfies { readonly [K in keyof About]?: { readonly of: fc.Arbitrary<About[K]>; readonly times: number } }
+
+const narrowing = fc
+  .record(
+    Object.fromEntries(Object.entries(NARROWING).map(([key, { of, times }]) => [key, seldom<unknown>(of, times)])),
+  )
+  .map((keys) => present(keys) as Partial<About>)
+
+const about: fc.Arbitrary<About> = fc
+  .record({
+    who: fc.constantFrom('roles', 'nodes', 'both', 'everyone', 'everyone', 'everyone and nodes', 'many'),
+    /** A rule that is only about processes has none of the lists that calls touch, which is rare by chance. */
+    lists: fc.constantFrom('any', 'any', 'any', 'any', 'any', 'any', 'none', 'of processes'),
+    roleNames: some(ROLES, 3),
+    nodeGlobs: some(NODE_GLOBS),
+    tools: fc.oneof(
+      { weight: 5, arbitrary: some(TOOL_GLOBS, 2) },
+      { weight: 1, arbitrary: some(TOOL_GLOBS, TOOL_GLOBS.length) },
+    ),
+    narrowed: narrowing,
+    hosts: maybe(fc.uniqueArray(hostPattern, { minLength: 1, maxLength: 3 })),
+    read: seldom(some(PATH_PATTERNS), 2),
+    write: seldom(some(PATH_PATTERNS), 3),
+    binaries: seldom(some(PATH_PATTERNS), 3),
+    env: seldom(some(ENV), 3),
+    oauth_scopes: seldom(some(SCOPES), 4),
+    execute: maybe(some(PATH_PATTERNS), 2),
+  })
+  .map(({ who, lists, roleNames, nodeGlobs, narrowed, tools, execute, read, write, ...listed }) => {
+    const roles = {
+      roles: roleNames,
+      nodes: undefined,
+      both: roleNames,
+      everyone: ['*'],
+      'everyone and nodes': ['*', ...roleNames],
+      many: ROLES,
+    }[who]
+    const nodes = who === 'nodes' || who === 'both' || who === 'everyone and nodes' ? nodeGlobs : undefined
+    const accesses = present({
+      ...(lists === 'any' ? { read, write } : {}),
+      ...(lists === 'none' ? {} : { execute }),
+    })
+    const paths = Object.keys(accesses).length === 0 ? undefined : accesses
+    const ofCalls = lists === 'any' ? listed : {}
+    return ofHosts(present({ tools, ...narrowed, ...ofCalls, roles, nodes, paths }) as About)
+  })
+
+/** Methods and the regions of destinations narrow hosts, and are errors without any. */
+function ofHosts<T extends Pick<About, 'hosts' | 'methods' | 'residency'>>(statement: T): T {
+  if (statement.hosts !== undefined) return statement
+  const { methods: _1, residency, ...rest } = statement
+  return (residency?.source === undefined ? rest : { ...rest, residency: { source: residency.source } }) as T
+}
+
 const rule = (id: string, effects: readonly RawRule['effect'][]): fc.Arbitrary<RawRule> =>
   fc
     .record({
-      id: fc.constant(id),
       effect: fc.constantFrom(...effects),
-      who: fc.constantFrom('roles', 'nodes', 'both', 'everyone', 'everyone and nodes', 'many'),
-      /** A rule that is only about processes has none of the lists that calls touch, which is rare by chance. */
-      lists: fc.constantFrom('any', 'any', 'any', 'any', 'any', 'none', 'of processes'),
-      roleNames: some(ROLES, 3),
-      nodeGlobs: some(NODE_GLOBS),
-      tools: fc.oneof(
-        { weight: 5, arbitrary: some(TOOL_GLOBS, 2) },
-        { weight: 1, arbitrary: some(TOOL_GLOBS, TOOL_GLOBS.length) },
-      ),
-      skills: maybe(some(SKILL_GLOBS), 2),
-      hosts: maybe(fc.uniqueArray(hostPattern, { minLength: 1, maxLength: 3 })),
-      read: maybe(some(PATH_PATTERNS), 2),
-      write: maybe(some(PATH_PATTERNS), 2),
-      binaries: maybe(some(PATH_PATTERNS), 2),
-      env: maybe(some(ENV), 2),
-      execute: maybe(some(PATH_PATTERNS), 2),
-      libraries: maybe(some(PATH_PATTERNS), 2),
-      process_rights: maybe(some(PROCESS_RIGHTS), 2),
-      restraint: maybe(
+      about,
+      libraries: seldom(some(PATH_PATTERNS), 3),
+      process_rights: seldom(some(PROCESS_RIGHTS), 3),
+      restraint: seldom(
         fc.record(
           {
             limits: fc.constantFrom({ processes: 4 }, { wall_ms: 1000, memory_mb: 64 }),
@@ -188,241 +303,179 @@ const rule = (id: string, effects: readonly RawRule['effect'][]): fc.Arbitrary<R
         ),
         2,
       ),
-      args: maybe(fc.dictionary(fc.constantFrom(...POINTERS), condition, { minKeys: 1, maxKeys: 2 }), 2),
+      approval: maybe(
+        fc.constantFrom<NonNullable<RawRule['approval']>>(
+          { approvers: ['ana', 'bo'], quorum: 2, expires: '30s' },
+          { quorum: 3 },
+          { expires: '2h' },
+        ),
+        2,
+      ),
     })
-    .map(({ who, lists, roleNames, nodeGlobs, restraint, hosts, read, write, binaries, env, ...more }) => {
-      const { execute, libraries, process_rights, ...rest } = more
-      const ofCalls = lists === 'any' ? { hosts, binaries, env } : {}
-      const ofProcesses = lists === 'none' ? {} : { libraries, process_rights }
-      const roles = {
-        roles: roleNames,
-        nodes: undefined,
-        both: roleNames,
-        everyone: ['*'],
-        'everyone and nodes': ['*', ...roleNames],
-        many: ROLES,
-      }[who]
-      const nodes = who === 'nodes' || who === 'both' || who === 'everyone and nodes' ? nodeGlobs : undefined
-      const accesses = present({
-        ...(lists === 'any' ? { read, write } : {}),
-        ...(lists === 'none' ? {} : { execute }),
-      })
-      const paths = Object.keys(accesses).length === 0 ? undefined : accesses
-      const narrowed = rest.effect === 'permit' ? restraint : {}
-      return present({ ...rest, ...ofCalls, ...ofProcesses, ...narrowed, roles, nodes, paths }) as RawRule
+    .map(({ effect, about, restraint, approval, libraries, process_rights }) => {
+      // A rule about a call as such would be one about processes with them.
+      const isBare = isEmpty(about)
+      const ofProcesses = isBare ? {} : { libraries, process_rights }
+      const narrowed = effect === 'permit' ? restraint : effect === 'require_approval' ? { approval } : {}
+      return present({ id, effect, ...about, ...ofProcesses, ...narrowed }) as RawRule
     })
+
+function isEmpty({ hosts, paths, binaries, env, oauth_scopes }: About): boolean {
+  return [hosts, paths, binaries, env, oauth_scopes].every((list) => list === undefined)
+}
+
+/** Whom and what of a limit or an obligation; about calls as such more often than a rule is. */
+const constraintAbout = fc.record({ about, isBare: fc.boolean() }).map(({ about, isBare }) => {
+  const { paths, ...rest } = about
+  const { execute: _1, ...accesses } = paths ?? {}
+  const withoutProcesses = Object.keys(accesses).length === 0 ? rest : { ...rest, paths: accesses }
+  if (!isBare) return withoutProcesses
+  const { hosts: _2, binaries: _3, env: _4, oauth_scopes: _5, ...bare } = rest
+  return ofHosts(bare)
+})
+
+const limit = (id: string): fc.Arbitrary<RawLimit> =>
+  fc
+    .record({
+      about: constraintAbout,
+      counts: fc.oneof(
+        fc.record({
+          kind: fc.constant('rate' as const),
+          per: fc.constantFrom('500ms', '1m'),
+          burst: maybe(fc.constantFrom(2, 9.5), 2),
+        }),
+        fc.record({ kind: fc.constant('window' as const), per: fc.constantFrom('30s', '1d') }),
+        fc.record({ kind: fc.constant('concurrency' as const) }),
+        fc.record({ kind: fc.constant('budget' as const), per: seldom(fc.constant('2h'), 2) }),
+      ),
+      max: fc.constantFrom(1, 3, 100),
+      by: fc.oneof(
+        fc.constant<RawLimit['by']>(['all']),
+        some(['run', 'node', 'skill', 'tool', 'principal', 'destination'] as const, 3),
+      ),
+      amount: seldom(fc.constantFrom('/bytes', '/list/1', '/deep/er'), 3),
+    })
+    .map(({ about, counts, max, by, amount }) => {
+      const amounts = counts.kind === 'concurrency' ? {} : { amount }
+      return present({ id, ...about, ...present(counts), max, by, ...amounts }) as RawLimit
+    })
+
+const obligation = (id: string): fc.Arbitrary<RawObligation> =>
+  fc
+    .record({
+      about: constraintAbout,
+      what: fc.constantFrom<Partial<RawObligation>>(
+        { redact: { on: ['result'], secrets: true } },
+        { cap: { on: ['arguments', 'result'], max_bytes: 100 } },
+        { pin_addresses: true },
+        { rewrite: { tool: 'http_get' } },
+        { confirm: 'scrubbed' },
+      ),
+    })
+    .map(({ about, what }) => present({ id, ...about, ...what }) as RawObligation)
+
+const egress = (id: string): fc.Arbitrary<RawEgress> =>
+  fc
+    .record({
+      who: fc.constantFrom<Partial<RawEgress>>(
+        { roles: ['*'] },
+        { roles: ['reader', 'writer'] },
+        { nodes: ['*'] },
+        { nodes: ['fetch*', 'plan'] },
+        { roles: ['*', 'guest'], nodes: ['[fp]*'] },
+      ),
+      hosts: fc.uniqueArray(fc.oneof(hostPattern, fc.constantFrom('*:*', '0.0.0.0/0:*')), {
+        minLength: 1,
+        maxLength: 4,
+      }),
+      methods: seldom(some(METHODS, 3), 3),
+    })
+    .map(({ who, hosts, methods }) => present({ id, ...who, hosts, methods }) as RawEgress)
 
 const roleDefinition = fc
-  .record({ nodes: maybe(some(NODE_GLOBS)), asserted: fc.boolean() })
-  .map(({ nodes, asserted }) =>
-    nodes === undefined ? { asserted: true } : present({ nodes, asserted: asserted ? true : undefined }),
+  .record({ nodes: maybe(some(NODE_GLOBS)), labels: seldom(labels, 12), asserted: fc.boolean() })
+  .map(({ nodes, labels, asserted }) =>
+    nodes === undefined && labels === undefined
+      ? { asserted: true }
+      : present({ nodes, labels, asserted: asserted ? true : undefined }),
   )
 
-/** What a policy set is made of: rules in any order, roles, and which of `files` documents each belongs to. */
+const region = fc
+  .uniqueArray(fc.constantFrom(...HOSTS), { minLength: 1, maxLength: 4 })
+  .map((hosts): RegionDefinition => ({ hosts }))
+
+type RoleDefinition = NonNullable<RawPolicy['roles']>[string]
+type RegionDefinition = NonNullable<RawPolicy['regions']>[string]
+
+/** What a policy set is made of: statements in any order, names, and over how many documents all of it is spread. */
 export interface PolicyDraft {
   readonly rules: readonly RawRule[]
+  readonly limits: readonly RawLimit[]
+  readonly obligations: readonly RawObligation[]
+  readonly egress: readonly RawEgress[]
   readonly roles: Readonly<Record<string, RoleDefinition>>
+  readonly regions: Readonly<Record<string, RegionDefinition>>
   readonly files: number
 }
 
-type RoleDefinition = NonNullable<RawPolicy['roles']>[string]
-
 export const EFFECTS = ['permit', 'permit', 'permit', 'forbid', 'require_approval'] as const
+
+const several = <T>(max: number, min: number, make: (index: number) => fc.Arbitrary<T>): fc.Arbitrary<T[]> =>
+  fc
+    .integer({ min, max })
+    .chain((count) => fc.tuple(...Array.from({ length: count }, (_, index) => make(index))) as fc.Arbitrary<T[]>)
 
 export function policyDraft(effects: readonly RawRule['effect'][] = EFFECTS, maxRules = 14): fc.Arbitrary<PolicyDraft> {
   return fc.record({
-    rules: fc
-      .integer({ min: 1, max: maxRules })
-      .chain((count) => fc.tuple(...Array.from({ length: count }, (_, index) => rule(`r${index}`, effects)))),
-    roles: fc.record(
-      Object.fromEntries(ROLES.map((role) => [role, roleDefinition])) as Record<string, typeof roleDefinition>,
+    rules: several(maxRules, 1, (index) => rule(`r${index}`, effects)),
+    limits: several(3, 0, (index) => limit(`l${index}`)),
+    obligations: several(2, 0, (index) => obligation(`o${index}`)),
+    egress: fc.oneof(
+      { weight: 3, arbitrary: fc.constant([]) },
+      { weight: 1, arbitrary: several(3, 1, (index) => egress(`e${index}`)) },
     ),
+    roles: named(ROLES, roleDefinition),
+    regions: named(REGIONS, region),
     files: fc.integer({ min: 1, max: 3 }),
-  }) as fc.Arbitrary<PolicyDraft>
+  })
 }
 
-/** A rule of its own, e.g. to add to a draft. */
+function named<T>(names: readonly string[], one: fc.Arbitrary<T>): fc.Arbitrary<Record<string, T>> {
+  return fc.record(Object.fromEntries(names.map((name) => [name, one]))) as fc.Arbitrary<Record<string, T>>
+}
+
+/** Statements of their own, e.g. to add to a draft. */
 export function extraRule(effects: readonly RawRule['effect'][]): fc.Arbitrary<RawRule> {
   return rule('extra', effects)
 }
 
-/** The documents of a draft; roles stand in the first, rules go round. */
+export const extraLimit: fc.Arbitrary<RawLimit> = limit('extra')
+export const extraObligation: fc.Arbitrary<RawObligation> = obligation('extra')
+export const extraEgress: fc.Arbitrary<RawEgress> = egress('extra')
+
+/** One key by which a statement can be narrowed, and what it says. */
+export const extraSelector: fc.Arbitrary<Partial<RawRule>> = fc.oneof(
+  ...Object.entries(NARROWING).map(([key, { of }]) => (of as fc.Arbitrary<unknown>).map((value) => ({ [key]: value }))),
+)
+
+/** The documents of a draft; names stand in the first, statements go round. */
 export function documentsOf(draft: PolicyDraft): RawPolicy[] {
-  return Array.from({ length: draft.files }, (_, file) => ({
-    version: 1,
-    ...(file === 0 ? { roles: draft.roles } : {}),
-    rules: draft.rules.filter((_rule, index) => index % draft.files === file),
-  }))
+  const { files } = draft
+  return Array.from({ length: files }, (_, file) => {
+    const share = <T>(list: readonly T[]): T[] => list.filter((_one, index) => index % files === file)
+    const egress = share(draft.egress)
+    return {
+      version: 1,
+      ...(file === 0 ? { roles: draft.roles, regions: draft.regions } : {}),
+      rules: share(draft.rules),
+      limits: share(draft.limits),
+      obligations: share(draft.obligations),
+      ...(egress.length === 0 ? {} : { egress }),
+    }
+  })
 }
 
-/** Random choices from one seed: much cheaper than an arbitrary per request, and as reproducible. */
-export class Dice {
-  #state: number
-
-  constructor(seed: number) {
-    this.#state = seed | 0
-  }
-
-  chance(probability: number): boolean {
-    return this.next() < probability
-  }
-
-  pick<T>(values: readonly T[]): T {
-    if (values.length === 0) throw new RangeError('nothing to pick from')
-    return values[Math.floor(this.next() * values.length)] as T
-  }
-
-  /** mulberry32. */
-  next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
-  }
-}
-
-/** A request that a random rule of the draft may well match, with resources of a second one now and then. */
-export function nearRequest(draft: PolicyDraft, dice: Dice): ReferenceRequest {
-  const rule = dice.pick(draft.rules)
-  const resources = resourcesNear(rule, dice)
-  if (dice.chance(0.25)) resources.push(...resourcesNear(dice.pick(draft.rules), dice))
-  const asserted = Object.keys(draft.roles).filter((role) => draft.roles[role]?.asserted === true)
-  const roles: string[] = []
-  const wanted = (rule.roles ?? []).filter((role) => asserted.includes(role))
-  if (wanted.length > 0 && dice.chance(0.8)) roles.push(dice.pick(wanted))
-  if (asserted.length > 0 && dice.chance(0.15)) roles.push(dice.pick(asserted))
-  if (dice.chance(0.02)) roles.push(dice.pick([...ROLES, 'nobody', 'constructor', '*']))
-  const roleNodes = (rule.roles ?? []).flatMap((role) => draft.roles[role]?.nodes ?? [])
-  const nodeGlob = rule.nodes ?? (roleNodes.length > 0 ? roleNodes : ['*'])
-  const skill =
-    rule.skills !== undefined && dice.chance(0.8) ? instance(dice.pick(rule.skills), SKILLS, dice) : dice.pick(SKILLS)
-  return {
-    node: dice.chance(0.9) ? instance(dice.pick(nodeGlob), NODES, dice) : dice.pick(NODES),
-    tool: dice.chance(0.93) ? instance(dice.pick(rule.tools), TOOLS, dice) : dice.pick([...TOOLS, 'toString', 'other']),
-    args: argsNear(rule, dice),
-    resources,
-    ...(roles.length === 0 && dice.chance(0.5) ? {} : { roles }),
-    ...(dice.chance(0.1) ? {} : { skill }),
-  }
-}
-
-/** A known name that the glob may have been written for, or the glob with its wildcards filled in. */
-function instance(glob: string, known: readonly string[], dice: Dice): string {
-  if (!/[*?[]/.test(glob)) return glob
-  const filled = glob
-    .replaceAll(/\[!?([^\]])[^\]]*\]/g, '$1')
-    .replaceAll('*', dice.pick(['', 'a', 'ab']))
-    .replaceAll('?', 'e')
-  return filled !== '' && /^[a-z]/.test(filled) && /[a-z0-9_]$/.test(filled) && dice.chance(0.4)
-    ? filled
-    : dice.pick(known)
-}
-
-function resourcesNear(rule: RawRule, dice: Dice): Resource[] {
-  const resources: Resource[] = []
-  const from = '/r'
-  const hosts = rule.hosts ?? (dice.chance(0.05) ? HOSTS : [])
-  if (hosts.length > 0 && dice.chance(0.8)) resources.push(networkNear(dice.pick(hosts), dice))
-  const reads = rule.paths?.read ?? []
-  if (reads.length > 0 && dice.chance(0.8))
-    resources.push({
-      kind: 'path',
-      path: pathNear(dice.pick(reads), dice),
-      access: dice.chance(0.9) ? 'read' : 'write',
-      from,
-    })
-  const writes = rule.paths?.write ?? []
-  if (writes.length > 0 && dice.chance(0.8))
-    resources.push({
-      kind: 'path',
-      path: pathNear(dice.pick(writes), dice),
-      access: dice.chance(0.9) ? 'write' : 'read',
-      from,
-    })
-  const binaries = rule.binaries ?? []
-  if (binaries.length > 0 && dice.chance(0.8))
-    resources.push({ kind: 'binary', path: pathNear(dice.pick(binaries), dice), from })
-  if ((rule.env !== undefined && dice.chance(0.8)) || dice.chance(0.03))
-    resources.push({ kind: 'env', name: dice.pick(rule.env ?? ENV), from })
-  return resources
-}
-
-function networkNear(pattern: string, dice: Dice): Resource {
-  const [, scheme = '', bracketed, plain = '', port = ''] =
-    /^(?:([a-z]+):\/\/)?(?:\[([^\]]+)\]|([^:]+|[0-9a-f:/]+:[0-9a-f:/]*))(?::(\d+|\*))?$/.exec(pattern) ?? []
-  const written = bracketed ?? plain
-  const isAddress = /^[0-9.]+(?:\/|$)|:/.test(written)
-  const text = dice.chance(0.15)
-    ? dice.pick([...NAMES, ...ADDRESSES])
-    : isAddress
-      ? dice.chance(0.4)
-        ? written.replace(/\/.*/, '')
-        : dice.pick(ADDRESSES)
-      : written === '*'
-        ? dice.pick([...NAMES, ...ADDRESSES])
-        : written.startsWith('*')
-          ? `${dice.pick(['a', 'a.b', 'api'])}.${written.replace(/^\*+\./, '')}`
-          : written
-  const parsed = parseHost(text)
-  if (!parsed.ok) throw new Error(`the generator made a bad host: ${text}`)
-  const actualScheme = scheme !== '' && dice.chance(0.85) ? scheme : dice.pick(['', '', 'https', 'http', 'ws', 'wss'])
-  const actualPort =
-    /^\d/.test(port) && dice.chance(0.85) ? Number(port) : dice.pick([undefined, undefined, 80, 443, 8080])
-  return {
-    kind: 'network',
-    host: parsed.host,
-    ...(actualScheme === '' ? {} : { scheme: actualScheme }),
-    ...(actualPort === undefined ? {} : { port: actualPort }),
-    from: '/url',
-  }
-}
-
-function pathNear(pattern: string, dice: Dice): string {
-  if (dice.chance(0.3)) return dice.pick(PATHS)
-  const filled = pattern
-    .split('/')
-    .flatMap((segment) => (segment === '**' ? dice.pick([[], ['a'], ['a', 'b'], ['secret']]) : [segment]))
-    .map((segment) =>
-      segment
-        .replaceAll('*', dice.pick(['x', 'log']))
-        .replaceAll('?', 'p')
-        .replaceAll(/\[(.).*\]/g, '$1'),
-    )
-    .join('/')
-  return filled === '' ? '/' : filled
-}
-
-function argsNear(rule: RawRule, dice: Dice): JsonObject {
-  const args: Record<string, JsonValue> = {
-    list: ['GET', dice.pick(SCALARS)],
-    deep: { er: dice.pick(SCALARS) },
-    method: 'GET',
-    bytes: 7,
-    to: 'ab.c',
-    'a/b': 'x',
-    flag: true,
-  }
-  for (const pointer of POINTERS) {
-    const condition = rule.args?.[pointer]
-    const value =
-      condition !== undefined && dice.chance(0.8)
-        ? valueFor(condition, dice)
-        : dice.pick<JsonValue>([...SCALARS, [], ['GET'], {}])
-    if (condition === undefined && dice.chance(0.6)) continue
-    const absent = dice.chance(0.12)
-    if (pointer === '/deep/er') args['deep'] = absent ? dice.pick<JsonValue>([{}, 'text', null]) : { er: value }
-    else if (pointer === '/list/1') args['list'] = absent ? dice.pick<JsonValue>([['one'], 'ab', {}]) : ['one', value]
-    else if (absent) delete args[pointer.slice(1).replace('~1', '/')]
-    else args[pointer.slice(1).replace('~1', '/')] = value
-  }
-  return args
-}
-
-function valueFor(condition: RawCondition, dice: Dice): JsonValue {
-  if (condition.equals !== undefined) return condition.equals
-  if (condition.one_of !== undefined) return dice.pick(condition.one_of)
-  if (condition.min !== undefined) return condition.min + dice.pick([0, 0.5, 1])
-  if (condition.max !== undefined) return condition.max - dice.pick([0, 1])
-  if (condition.glob !== undefined) return dice.pick(['GET', 'get', 'post', 'ab.c'])
-  return dice.pick<JsonValue>(['abc', 'abcd', ['a', 'b', 'c']])
+/** The draft with other statements, of whatever kind. */
+export function withStatements(draft: PolicyDraft, changes: Partial<PolicyDraft>): PolicyDraft {
+  return { ...draft, ...changes }
 }

@@ -1,18 +1,33 @@
-// A second reading of the policy language, slow and obvious: every rule is looked at, nothing is indexed or compiled
-// ahead, and patterns are matched by recursion. Written from the format, not from the engine, so that the two can
-// disagree. It takes well-formed documents; what makes a document ill-formed is the loader's business.
+// A second reading of the policy language, slow and obvious: every statement is looked at, nothing is indexed or compiled
+// ahead. Written from the format, not from the engine, so that the two can disagree. It takes well-formed documents; what
+// makes a document ill-formed is the loader's business.
 
-import type { JsonObject, JsonValue } from '../../src/core/json.ts'
 import type { Resource } from '../../src/core/resource.ts'
-import type { RawCondition, RawPolicy, RawRule } from '../../src/policy/schema.ts'
+import type { PolicyRequest } from '../../src/policy/request.ts'
+import type { RawEgress, RawLimit, RawPolicy, RawRule } from '../../src/policy/schema.ts'
+import { type Answer, all, conditionsHold, isOpen, valueAt, yesIf } from './reference-conditions.ts'
+import { hostCovers, hostTouches, type Network, nameMatches, pathMatches, textMatches } from './reference-patterns.ts'
 
-export interface ReferenceRequest {
-  readonly node: string
-  readonly roles?: readonly string[]
-  readonly skill?: string
-  readonly tool: string
-  readonly args: JsonObject
-  readonly resources: readonly Resource[]
+export type ReferenceRequest = PolicyRequest
+
+/** A charge, with whose counter it is instead of the key of the counter. */
+export interface ReferenceCharge {
+  readonly limit: string
+  readonly kind: string
+  /** What the limit counts by and what the call says of it, in one fixed order. */
+  readonly counter: string
+  readonly run?: string | undefined
+  readonly amount: number
+  readonly max: number
+  readonly perMs?: number | undefined
+  readonly burst?: number | undefined
+}
+
+export interface ReferenceDemand {
+  readonly rule: string
+  readonly approvers: readonly string[]
+  readonly quorum: number
+  readonly expiresMs: number
 }
 
 export interface ReferenceVerdict {
@@ -20,339 +35,304 @@ export interface ReferenceVerdict {
   readonly code?: string
   /** Ids of the determining rules, sorted. */
   readonly rules: readonly string[]
+  /** Of an allow or escalate, in any order. */
+  readonly charges: readonly ReferenceCharge[]
+  /** Ids, sorted. */
+  readonly obligations: readonly string[]
+  /** Of an escalate, by rule. */
+  readonly demands: readonly ReferenceDemand[]
 }
 
-/** Yes, no, or cannot be told. */
-type Answer = 'yes' | 'no' | 'untold'
+type Effect = 'permit' | 'forbid' | 'require_approval' | 'limit' | 'oblige'
+type Selector = Omit<RawRule, 'effect' | 'limits'>
+
+interface Statement {
+  readonly effect: Effect
+  readonly id: string
+  readonly about: Selector
+  readonly rule?: RawRule
+  readonly limit?: RawLimit
+}
+
+/** What is asked, and everything it is asked of. */
+interface Case {
+  readonly policies: readonly RawPolicy[]
+  readonly request: ReferenceRequest
+}
 
 export function referenceVerdict(policies: readonly RawPolicy[], request: ReferenceRequest): ReferenceVerdict {
-  const asserted = request.roles ?? []
-  if (asserted.some((role) => !policies.some((policy) => roleOf(policy, role)?.asserted === true))) {
-    return { decision: 'deny', code: 'role_unknown', rules: [] }
+  const one: Case = { policies, request }
+  if ((request.roles ?? []).some((role) => !rolesOf(policies).some(([name, is]) => name === role && is.asserted))) {
+    return denied('role_unknown')
   }
-  const concerned = policies
-    .flatMap((policy) => policy.rules)
-    .filter((rule) => !isOfProcessesAlone(rule) && isAbout(policies, rule, request))
-  const judged = concerned.map((rule) => ({
-    rule,
-    args: conditionsHold(rule, request.args),
-    touched: rule.effect !== 'permit' && isTouched(rule, request.resources),
-  }))
-  const stops = (effect: string, args: Answer): string[] =>
-    judged
-      .filter((one) => one.rule.effect === effect && one.args === args && one.touched)
-      .map((one) => one.rule.id)
+  // A role that labels give could be anybody's when there are none to look at.
+  if (request.labels === undefined && rolesOf(policies).some(([, { labels }]) => labels !== undefined)) {
+    return denied('request_invalid')
+  }
+  const concerned = statementsOf(policies)
+    .filter((statement) => !isOfProcessesAlone(statement.about) && isAbout(one, statement))
+    .map((statement) => ({ statement, ...conditionsOf(one, statement) }))
+    .filter(({ statement }) => statement.effect === 'permit' || isTouched(one, statement))
+  const idsOf = (effect: Effect, truth: Answer): string[] =>
+    concerned
+      .filter((each) => each.statement.effect === effect && all([each.conditions, each.ask]) === truth)
+      .map(({ statement }) => statement.id)
       .sort()
 
-  const forbids = stops('forbid', 'yes')
-  if (forbids.length > 0) return { decision: 'deny', code: 'forbidden', rules: forbids }
-  const untoldForbids = stops('forbid', 'untold')
-  if (untoldForbids.length > 0) return { decision: 'deny', code: 'policy_error', rules: untoldForbids }
-  const untoldApprovals = stops('require_approval', 'untold')
-  if (untoldApprovals.length > 0) return { decision: 'deny', code: 'policy_error', rules: untoldApprovals }
+  const forbids = idsOf('forbid', 'yes')
+  if (forbids.length > 0) return denied('forbidden', forbids)
+  for (const effect of ['forbid', 'require_approval', 'limit', 'oblige'] as const) {
+    const untold = idsOf(effect, 'untold')
+    const wantAnswers = concerned.every(
+      ({ statement, conditions }) => !untold.includes(statement.id) || conditions === 'yes',
+    )
+    if (untold.length > 0) return denied(wantAnswers ? 'condition_unavailable' : 'policy_error', untold)
+  }
+  const tables = policies.flatMap(({ egress = [] }) => egress)
+  if (tables.length > 0 && request.resources.some((resource) => !isInTables(one, tables, resource))) {
+    return denied('egress_not_granted')
+  }
 
-  const approvals = stops('require_approval', 'yes')
-  const granting = judged
-    .filter((one) => one.args === 'yes')
-    .map((one) => one.rule)
-    .filter((rule) => rule.effect === 'permit' || approvals.includes(rule.id))
+  const approvals = idsOf('require_approval', 'yes')
+  const granting = concerned
+    .filter(({ statement, conditions, ask }) =>
+      statement.effect === 'permit' ? all([conditions, ask]) === 'yes' : approvals.includes(statement.id),
+    )
+    .map(({ statement }) => statement)
   const chosen: string[] = []
   if (request.resources.length === 0) {
-    const first = granting.map((rule) => rule.id).sort()[0]
-    if (first === undefined) return { decision: 'deny', code: 'no_matching_permit', rules: [] }
+    const first = granting.map(({ id }) => id).sort()[0]
+    if (first === undefined) return denied('no_matching_permit')
     chosen.push(first)
   }
   for (const resource of request.resources) {
-    const covering = granting.filter((rule) => covers(rule, resource)).map((rule) => rule.id)
+    const covering = granting.filter(({ about }) => covers(one, about, resource)).map(({ id }) => id)
     const first = covering.sort()[0]
-    if (first === undefined) return { decision: 'deny', code: 'no_matching_permit', rules: [] }
+    if (first === undefined) return denied('no_matching_permit')
     if (!chosen.includes(first)) chosen.push(first)
   }
-  if (approvals.length > 0) return { decision: 'escalate', code: 'approval_required', rules: approvals }
-  return { decision: 'allow', rules: chosen.sort() }
+
+  const limiting = idsOf('limit', 'yes')
+  const charges: ReferenceCharge[] = []
+  for (const id of limiting) {
+    const limit = policies.flatMap(({ limits = [] }) => limits).find((each) => each.id === id)
+    const taken = limit === undefined ? undefined : chargesOf(one, limit)
+    if (taken === undefined) return denied('policy_error', [id])
+    charges.push(...taken)
+  }
+  const terms = { charges, obligations: idsOf('oblige', 'yes') }
+  if (approvals.length > 0) {
+    const demands = approvals.map((id) => demandOf(policies, id))
+    return { decision: 'escalate', code: 'approval_required', rules: approvals, demands, ...terms }
+  }
+  return { decision: 'allow', rules: chosen.sort(), demands: [], ...terms }
+}
+
+function denied(code: string, rules: readonly string[] = []): ReferenceVerdict {
+  return { decision: 'deny', code, rules, charges: [], obligations: [], demands: [] }
+}
+
+/** The statements of documents that are asked many times. */
+const statements = new WeakMap<readonly RawPolicy[], readonly Statement[]>()
+
+function statementsOf(policies: readonly RawPolicy[]): readonly Statement[] {
+  const known = statements.get(policies)
+  if (known !== undefined) return known
+  const list = policies.flatMap(({ rules, limits = [], obligations = [] }): Statement[] => [
+    ...rules.map((rule) => ({ effect: rule.effect, id: rule.id, about: rule, rule })),
+    ...limits.map((limit) => ({ effect: 'limit' as const, id: limit.id, about: limit, limit })),
+    ...obligations.map((each) => ({ effect: 'oblige' as const, id: each.id, about: each })),
+  ])
+  statements.set(policies, list)
+  return list
 }
 
 /** A rule that lists something, and nothing of what a call can name, is not about calls. */
-export function isOfProcessesAlone({ hosts, paths, binaries, env, libraries, process_rights }: RawRule): boolean {
+export function isOfProcessesAlone(about: Omit<Selector, 'id'>): boolean {
+  const { hosts, paths, binaries, env, oauth_scopes, libraries, process_rights } = about
   const ofProcesses = paths?.execute ?? libraries ?? process_rights
-  const ofCalls = hosts ?? paths?.read ?? paths?.write ?? binaries ?? env
+  const ofCalls = hosts ?? paths?.read ?? paths?.write ?? binaries ?? env ?? oauth_scopes
   return ofProcesses !== undefined && ofCalls === undefined
 }
 
-// Who, which skill, which tool
+// Whom, which skill, which tool
 
-function isAbout(policies: readonly RawPolicy[], rule: RawRule, request: ReferenceRequest): boolean {
-  if (!rule.tools.some((pattern) => nameMatches(pattern, request.tool))) return false
-  if (rule.nodes !== undefined && !rule.nodes.some((pattern) => nameMatches(pattern, request.node))) return false
-  if (rule.roles !== undefined && !rule.roles.some((role) => role === '*' || hasRole(policies, request, role)))
-    return false
-  if (rule.skills === undefined) return true
+function isAbout(one: Case, { about, effect }: Statement): boolean {
+  const { tool, node, skill } = one.request
+  if (!about.tools.some((pattern) => nameMatches(pattern, tool))) return false
+  if (about.nodes !== undefined && !about.nodes.some((pattern) => nameMatches(pattern, node))) return false
+  if (about.roles !== undefined && !about.roles.some((role) => role === '*' || hasRole(one, role))) return false
+  if (about.skills === undefined) return true
   // No known skill: a grant for certain skills is not for this call, and a forbid for certain skills might be.
-  if (request.skill === undefined) return rule.effect !== 'permit'
-  const { skill } = request
-  return rule.skills.some((pattern) => nameMatches(pattern, skill))
+  if (skill === undefined) return effect !== 'permit'
+  return about.skills.some((pattern) => nameMatches(pattern, skill))
 }
 
-function hasRole(policies: readonly RawPolicy[], request: ReferenceRequest, role: string): boolean {
+type Role = NonNullable<RawPolicy['roles']>[string]
+
+function rolesOf(policies: readonly RawPolicy[]): [string, Role][] {
+  return policies.flatMap(({ roles = {} }) => Object.entries(roles))
+}
+
+function hasRole({ policies, request }: Case, role: string): boolean {
   if (request.roles?.includes(role) === true) return true
-  return policies.some(
-    (policy) => roleOf(policy, role)?.nodes?.some((pattern) => nameMatches(pattern, request.node)) === true,
+  return rolesOf(policies).some(
+    ([name, { nodes, labels }]) =>
+      name === role &&
+      (nodes?.some((pattern) => nameMatches(pattern, request.node)) === true ||
+        (labels !== undefined && labelsMatch(labels, request.labels) === 'yes')),
   )
 }
 
-function roleOf(policy: RawPolicy, name: string): NonNullable<RawPolicy['roles']>[string] | undefined {
-  return Object.entries(policy.roles ?? {}).find(([key]) => key === name)?.[1]
+function labelsMatch(wanted: Readonly<Record<string, readonly string[]>>, labels: ReferenceRequest['labels']): Answer {
+  if (labels === undefined) return 'untold'
+  return all(
+    Object.entries(wanted).map(([key, globs]) => {
+      const value = Object.entries(labels).find(([name]) => name === key)?.[1]
+      return yesIf(value !== undefined && globs.some((glob) => textMatches(glob, value)))
+    }),
+  )
 }
 
-// Arguments
+// Conditions: all that is neither whom nor what
 
-function conditionsHold(rule: RawRule, args: JsonObject): Answer {
-  return all(Object.entries(rule.args ?? {}).map(([pointer, condition]) => conditionHolds(condition, pointer, args)))
-}
-
-function conditionHolds(condition: RawCondition, pointer: string, args: JsonObject): Answer {
-  const found = follow(args, pointer.split('/').slice(1))
-  if (found === undefined) return condition.optional === true ? 'no' : 'untold'
-  const { equals, one_of, min, max, min_length, max_length, glob } = condition
-  const answers: Answer[] = []
-  if (equals !== undefined) answers.push(kind(found) === kind(equals) ? yesIf(found === equals) : 'untold')
-  if (one_of !== undefined) {
-    answers.push(
-      one_of.some((one) => kind(one) === kind(found)) ? yesIf(one_of.some((one) => one === found)) : 'untold',
-    )
+/** What another engine says stands apart: a call that waits for nothing else is refused with a code of its own. */
+function conditionsOf(one: Case, { about, effect }: Statement): { readonly conditions: Answer; readonly ask: Answer } {
+  const { request } = one
+  const answers: Answer[] = [conditionsHold(about.args, request.args), conditionsHold(about.facts, request.facts)]
+  if (about.labels !== undefined) answers.push(labelsMatch(about.labels, request.labels))
+  if (about.after !== undefined) answers.push(isAmong(about.after, request.upstream))
+  if (about.before !== undefined) answers.push(isAmong(about.before, request.downstream))
+  if (about.during !== undefined) {
+    answers.push(request.now === undefined ? 'untold' : yesIf(isOpen(about.during, request.now)))
   }
-  const measure = (low: number | undefined, high: number | undefined, value: number | undefined): void => {
-    if (low === undefined && high === undefined) return
-    if (value === undefined) answers.push('untold')
-    else answers.push(yesIf(value >= (low ?? Number.NEGATIVE_INFINITY) && value <= (high ?? Number.POSITIVE_INFINITY)))
-  }
-  measure(min, max, typeof found === 'number' ? found : undefined)
-  measure(min_length, max_length, typeof found === 'string' || Array.isArray(found) ? found.length : undefined)
-  if (glob !== undefined) {
-    const fold = (text: string): string => (condition.ignore_case === true ? text.toLowerCase() : text)
-    answers.push(typeof found === 'string' ? yesIf(globMatches([...fold(glob)], [...fold(found)])) : 'untold')
-  }
-  return all(answers)
+  if (about.residency?.source !== undefined) answers.push(sourceOf(one, about.residency.source, effect))
+  const conditions = all(answers)
+  if (about.ask === undefined) return { conditions, ask: 'yes' }
+  const key = `${about.ask.engine} ${about.ask.query}`
+  const said: unknown = Object.entries(request.answers ?? {}).find(([name]) => name === key)?.[1]
+  return { conditions, ask: said === true ? 'yes' : said === false ? 'no' : 'untold' }
 }
 
-/** No beats untold beats yes: one condition that fails settles a conjunction, whatever the others are. */
-function all(answers: readonly Answer[]): Answer {
-  if (answers.includes('no')) return 'no'
-  return answers.includes('untold') ? 'untold' : 'yes'
+function isAmong(globs: readonly string[], names: readonly string[] | undefined): Answer {
+  if (names === undefined) return 'untold'
+  return yesIf(names.some((name) => globs.some((glob) => nameMatches(glob, name))))
 }
 
-function yesIf(value: boolean): Answer {
-  return value ? 'yes' : 'no'
+/** A grant wants all data to be from the regions, anything else some; of a region nobody defined nothing is known. */
+function sourceOf({ policies, request }: Case, wanted: readonly string[], effect: Effect): Answer {
+  const from = request.dataRegions
+  if (from === undefined) return 'untold'
+  if (effect === 'permit') return yesIf(from.every((region) => wanted.includes(region)))
+  if (from.some((region) => wanted.includes(region))) return 'yes'
+  const known = policies.flatMap(({ regions = {} }) => Object.keys(regions))
+  return from.every((region) => known.includes(region)) ? 'no' : 'untold'
 }
 
-function follow(value: JsonValue, tokens: readonly string[]): JsonValue | undefined {
-  const [token, ...rest] = tokens
-  if (token === undefined) return value
-  if (value === null || typeof value !== 'object') return undefined
-  const member = Object.entries(value).find(([key]) => key === token.replaceAll('~1', '/').replaceAll('~0', '~'))
-  return member === undefined ? undefined : follow(member[1] as JsonValue, rest)
-}
+// Resources: a permit must cover each, anything else is touched by one
 
-function kind(value: JsonValue): string {
-  return value === null ? 'null' : typeof value
-}
-
-/** The same few patterns are read for every request. */
-function remembered<T>(read: (text: string) => T): (text: string) => T {
-  const known = new Map<string, T>()
-  return (text) => {
-    if (!known.has(text)) known.set(text, read(text))
-    return known.get(text) as T
-  }
-}
-
-// Resources: a permit must cover each, a forbid or an approval is touched by one
-
-function covers(rule: RawRule, resource: Resource): boolean {
+function covers(one: Case, about: Selector, resource: Resource): boolean {
   switch (resource.kind) {
-    case 'network':
-      return (rule.hosts ?? []).some((pattern) => hostCovers(pattern, resource))
+    case 'network': {
+      const { methods, residency } = about
+      if (methods !== undefined && !methods.some((method) => method === resource.method)) return false
+      const { destination, outside } = residency ?? {}
+      const regions = regionsOf(one, resource)
+      if (destination !== undefined && !regions.some((region) => destination.includes(region))) return false
+      if (outside !== undefined && (regions.length === 0 || regions.some((region) => outside.includes(region))))
+        return false
+      return (about.hosts ?? []).some((pattern) => hostCovers(pattern, resource))
+    }
     case 'path':
-      return (rule.paths?.[resource.access] ?? []).some((pattern) => pathMatches(pattern, resource.path))
+      return (about.paths?.[resource.access] ?? []).some((pattern) => pathMatches(pattern, resource.path))
     case 'binary':
-      return (rule.binaries ?? []).some((pattern) => pathMatches(pattern, resource.path))
+      return (about.binaries ?? []).some((pattern) => pathMatches(pattern, resource.path))
     case 'env':
-      return (rule.env ?? []).includes(resource.name)
+      return (about.env ?? []).includes(resource.name)
+    case 'scope':
+      return (about.oauth_scopes ?? []).includes(resource.name)
   }
 }
 
-function isTouched(rule: RawRule, resources: readonly Resource[]): boolean {
-  const lists = [rule.hosts, rule.paths?.read, rule.paths?.write, rule.binaries, rule.env]
+function touches(one: Case, about: Selector, resource: Resource): boolean {
+  if (resource.kind !== 'network') return covers(one, about, resource)
+  const { methods, residency } = about
+  if (methods !== undefined && resource.method !== undefined && !methods.includes(resource.method)) return false
+  const { destination, outside } = residency ?? {}
+  const regions = regionsOf(one, resource)
+  const isUnknown = regions.length === 0
+  if (destination !== undefined && !isUnknown && !regions.some((region) => destination.includes(region))) return false
+  if (outside !== undefined && regions.some((region) => outside.includes(region))) return false
+  return (about.hosts ?? []).some((pattern) => hostTouches(pattern, resource))
+}
+
+function isTouched(one: Case, { about }: Statement): boolean {
+  const { hosts, paths, binaries, env, oauth_scopes } = about
+  const lists = [hosts, paths?.read, paths?.write, binaries, env, oauth_scopes]
   if (lists.every((list) => list === undefined)) return true
-  return resources.some((resource) =>
-    resource.kind === 'network'
-      ? (rule.hosts ?? []).some((pattern) => hostTouches(pattern, resource))
-      : covers(rule, resource),
+  return one.request.resources.some((resource) => touches(one, about, resource))
+}
+
+function regionsOf({ policies }: Case, { host, from }: Network): readonly string[] {
+  return policies
+    .flatMap(({ regions = {} }) => Object.entries(regions))
+    .filter(([, { hosts }]) => hosts.some((pattern) => hostCovers(pattern, { kind: 'network', host, from })))
+    .map(([name]) => name)
+}
+
+function isInTables(one: Case, tables: readonly RawEgress[], resource: Resource): boolean {
+  if (resource.kind !== 'network') return true
+  return tables.some(
+    ({ roles, nodes, methods, hosts }) =>
+      (roles === undefined || roles.some((role) => role === '*' || hasRole(one, role))) &&
+      (nodes === undefined || nodes.some((pattern) => nameMatches(pattern, one.request.node))) &&
+      (methods === undefined || methods.some((method) => method === resource.method)) &&
+      hosts.some((pattern) => hostCovers(pattern, resource)),
   )
 }
 
-type Network = Extract<Resource, { kind: 'network' }>
+// Terms
 
-interface HostParts {
-  readonly scheme: string | undefined
-  readonly host: string
-  readonly port: string | undefined
-}
-
-const splitHost = remembered((pattern: string): HostParts => {
-  const [, scheme, bracketed, plain, port] =
-    /^(?:([a-z]+):\/\/)?(?:\[([^\]]+)\]|([^:]+|[0-9a-f:/]+:[0-9a-f:/]*))(?::(\d+|\*))?$/.exec(pattern) ?? []
-  return { scheme, host: bracketed ?? plain ?? '', port }
-})
-
-/** A grant reaches a destination only when scheme, port and host are all known to be meant. */
-function hostCovers(pattern: string, network: Network): boolean {
-  const { scheme, host, port } = splitHost(pattern)
-  if (scheme !== undefined && scheme !== network.scheme) return false
-  if (!portCovers(port, scheme ?? network.scheme, network.port)) return false
-  const address = addressOf(network)
-  if (address === undefined) return host === '*' || hostNameMatches(host, network.host.text)
-  const block = blockOf(host)
-  if (block === undefined || !inBlock(block, address)) return false
-  // A grant for many addresses does not speak of the unspecified one, which is dialled as loopback.
-  return block.prefix >= (address.value === 0n ? address.bits : tunnelPrefix(address))
-}
-
-function portCovers(written: string | undefined, scheme: string | undefined, port: number | undefined): boolean {
-  if (written === '*') return true
-  if (written !== undefined) return port === Number(written)
-  if (port === undefined) return true
-  if (scheme === undefined) return port === 80 || port === 443
-  return port === (scheme === 'http' || scheme === 'ws' ? 80 : 443)
-}
-
-/** A forbid reaches a destination when nothing that is known excludes it. */
-function hostTouches(pattern: string, network: Network): boolean {
-  const { scheme, host, port } = splitHost(pattern)
-  // An Upgrade header turns http into ws and https into wss.
-  const plain = (one: string): boolean => one === 'http' || one === 'ws'
-  if (scheme !== undefined && network.scheme !== undefined && plain(scheme) !== plain(network.scheme)) return false
-  if (port !== undefined && port !== '*' && network.port !== undefined && Number(port) !== network.port) return false
-  if (host === '*') return true
-  const { names, addresses } = readings(network)
-  const block = blockOf(host)
-  if (block === undefined) return names.some((name) => hostNameMatches(host, name))
-  return addresses.some((address) => inBlock(block, address))
-}
-
-/** Every name and address that may be dialled when the call says this host. */
-function readings(network: Network): { readonly names: readonly string[]; readonly addresses: readonly Address[] } {
-  const { text } = network.host
-  const address = addressOf(network)
-  const names = address === undefined ? [text] : []
-  const addresses = address === undefined ? [] : [address, ...tunnelled(address)]
-  // Unspecified is dialled as loopback, and localhost is loopback by RFC 6761 §6.3: three names of this machine.
-  const isThisMachine =
-    names.some((name) => name === 'localhost' || name.endsWith('.localhost')) ||
-    addresses.some((one) => THIS_MACHINE.some((block) => inBlock(block, one)))
-  if (!isThisMachine) return { names, addresses }
-  return { names: [...names, 'localhost'], addresses: [...addresses, ...LOOPBACK] }
-}
-
-function hostNameMatches(pattern: string, name: string): boolean {
-  const labels = name.split('.')
-  if (pattern.startsWith('**.'))
-    return labels.some((_, index) => index > 0 && labels.slice(index).join('.') === pattern.slice(3))
-  if (pattern.startsWith('*.')) return labels.slice(1).join('.') === pattern.slice(2)
-  return name === pattern
-}
-
-// Addresses, as numbers of 32 or 128 bits
-
-interface Address {
-  readonly bits: 32 | 128
-  readonly value: bigint
-}
-
-interface Block extends Address {
-  readonly prefix: number
-}
-
-function addressOf(network: Network): Address | undefined {
-  return network.host.kind === 'name' ? undefined : parseAddress(network.host.text)
-}
-
-const blockOf = remembered((text: string): Block | undefined => {
-  const [address = '', prefix] = text.split('/')
-  const parsed = parseAddress(address)
-  return parsed === undefined ? undefined : { ...parsed, prefix: prefix === undefined ? parsed.bits : Number(prefix) }
-})
-
-function inBlock(block: Block, address: Address): boolean {
-  const rest = BigInt(block.bits - block.prefix)
-  return block.bits === address.bits && block.value >> rest === address.value >> rest
-}
-
-function parseAddress(text: string): Address | undefined {
-  if (/^[0-9]+(?:\.[0-9]+){3}$/.test(text)) return { bits: 32, value: digits(text.split('.'), 10, 256n) }
-  if (!text.includes(':')) return undefined
-  const [head = '', tail] = text.split('::')
-  const groups = (part: string): string[] => (part === '' ? [] : part.split(':'))
-  const before = groups(head)
-  const after = tail === undefined ? [] : groups(tail)
-  const zeros = Array.from({ length: 8 - before.length - after.length }, () => '0')
-  return { bits: 128, value: digits([...before, ...zeros, ...after], 16, 0x1_0000n) }
-}
-
-function digits(parts: readonly string[], radix: number, base: bigint): bigint {
-  return parts.reduce((sum, part) => sum * base + BigInt(Number.parseInt(part, radix)), 0n)
-}
-
-// Two forms of IPv6 address that something on the way turns into an IPv4 destination: NAT64 (RFC 6052) and 6to4 (RFC 3056).
-const TUNNELS = [
-  { block: blockOf('64:ff9b::/96'), shift: 0n },
-  { block: blockOf('2002::/16'), shift: 80n },
-]
-
-const THIS_MACHINE = ['0.0.0.0', '127.0.0.0/8', '::', '::1'].flatMap((text) => blockOf(text) ?? [])
-const LOOPBACK = ['127.0.0.1', '::1'].flatMap((text) => parseAddress(text) ?? [])
-
-function tunnelled(address: Address): Address[] {
-  return TUNNELS.filter(({ block }) => block !== undefined && inBlock(block, address)).map(({ shift }) => ({
-    bits: 32,
-    value: (address.value >> shift) & 0xffff_ffffn,
-  }))
-}
-
-/** A grant for half of the IPv6 space does not speak of the tunnel that lies in it. */
-function tunnelPrefix(address: Address): number {
-  return Math.max(0, ...TUNNELS.map(({ block }) => (block !== undefined && inBlock(block, address) ? block.prefix : 0)))
-}
-
-// Globs
-
-function pathMatches(pattern: string, path: string): boolean {
-  const segments = (text: string): string[] => text.split('/').filter((segment) => segment !== '')
-  return segmentsMatch(segments(pattern), segments(path))
-}
-
-function segmentsMatch(pattern: readonly string[], path: readonly string[]): boolean {
-  const [first, ...rest] = pattern
-  if (first === undefined) return path.length === 0
-  if (first === '**') return segmentsMatch(rest, path) || (path.length > 0 && segmentsMatch(pattern, path.slice(1)))
-  return path[0] !== undefined && globMatches([...first], [...path[0]]) && segmentsMatch(rest, path.slice(1))
-}
-
-function nameMatches(pattern: string, name: string): boolean {
-  return /^[A-Za-z0-9_.:-]+$/.test(name) && globMatches([...pattern], [...name])
-}
-
-function globMatches(pattern: readonly string[], text: readonly string[]): boolean {
-  const [first, ...rest] = pattern
-  if (first === undefined) return text.length === 0
-  if (first === '*') return globMatches(rest, text) || (text.length > 0 && globMatches(pattern, text.slice(1)))
-  const [character, ...others] = text
-  if (character === undefined) return false
-  if (first === '[') {
-    const end = pattern.indexOf(']')
-    const members = pattern.slice(1, end)
-    const negated = members[0] === '!'
-    return members.includes(character) !== negated && globMatches(pattern.slice(end + 1), others)
+/** What the call takes from the limit; nothing when that cannot be told. */
+function chargesOf(one: Case, limit: RawLimit): ReferenceCharge[] | undefined {
+  const { request } = one
+  const amount = limit.amount === undefined ? 1 : valueAt(request.args, limit.amount)
+  if (typeof amount !== 'number' || !(amount >= 0) || amount === Number.POSITIVE_INFINITY) return undefined
+  const counter: string[] = []
+  for (const by of ['node', 'principal', 'run', 'skill', 'tool'] as const) {
+    if (!limit.by.includes(by)) continue
+    const value = request[by]
+    if (value === undefined) return undefined
+    counter.push(`${by} ${JSON.stringify(value)}`)
   }
-  return (first === '?' || first === character) && globMatches(rest, others)
+  const charge = (whose: readonly string[]): ReferenceCharge => ({
+    limit: limit.id,
+    kind: limit.kind,
+    counter: whose.join(', '),
+    run: limit.by.includes('run') ? request.run : undefined,
+    amount,
+    max: limit.max,
+    perMs: limit.per === undefined ? undefined : milliseconds(limit.per),
+    burst: limit.burst,
+  })
+  if (!limit.by.includes('destination')) return [charge(counter)]
+  const isConcerned = (resource: Resource): resource is Network =>
+    resource.kind === 'network' && (limit.hosts === undefined || touches(one, limit, resource))
+  const hosts = new Set(request.resources.filter(isConcerned).map(({ host }) => host.text))
+  return [...hosts].map((host) => charge([...counter, `destination ${host}`]))
+}
+
+function demandOf(policies: readonly RawPolicy[], id: string): ReferenceDemand {
+  const {
+    approvers = [],
+    quorum = 1,
+    expires = '10m',
+  } = policies.flatMap(({ rules }) => rules).find((rule) => rule.id === id)?.approval ?? {}
+  return { rule: id, approvers, quorum, expiresMs: milliseconds(expires) }
+}
+
+function milliseconds(duration: string): number {
+  const [, count, unit = ''] = /^([0-9]+)([a-z]+)$/.exec(duration) ?? []
+  const units: Readonly<Record<string, number>> = { ms: 1, s: 1e3, m: 60e3, h: 3600e3, d: 24 * 3600e3 }
+  return Number(count) * (units[unit] ?? Number.NaN)
 }

@@ -10,7 +10,7 @@ import { type PolicyMatchers, policyMatchers } from '../../src/testing/matchers.
 
 declare module 'vitest' {
   // biome-ignore lint/suspicious/noExplicitAny: as vitest declares it
-  interface Matchers<T = any> extends PolicyMatchers<T> {}
+  interface Matchers<T = any> extends PolicyMatchers {}
 }
 
 expect.extend(policyMatchers)

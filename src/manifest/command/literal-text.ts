@@ -2,7 +2,15 @@
 // there may be nothing that a shell would expand. Whatever is refused here would be refused later too; but a text made to
 // keep a parser busy (thousands of open substitutions or here-documents) never reaches it. Linear.
 
-import { ENDS_WORD, isPlain, readDoubleQuoted, readEscape, readSingleQuoted, special } from './shell-word.ts'
+import {
+  ENDS_WORD,
+  isPlain,
+  isWholeWord,
+  readDoubleQuoted,
+  readEscape,
+  readSingleQuoted,
+  special,
+} from './shell-word.ts'
 import { Unresolved } from './unresolved.ts'
 
 interface Heredoc {
@@ -55,8 +63,9 @@ function endOfPiece(source: string, word: number, at: number): number {
   if (isPlain(source, word, at)) return at + 1
   const next = source.charAt(at + 1)
   if (at === word) {
-    // Words of their own: groups, negation, and the test command.
-    if ('{}!['.includes(character) && ENDS_WORD.test(next)) return at + 1
+    const end = ENDS_WORD.test(next) ? at + 1 : at + 2
+    const whole = isWholeWord(source, at, end) || '{}'.includes(source.slice(at, end))
+    if (whole && ENDS_WORD.test(source.charAt(end))) return end
     if (character === '[' && next === '[') throw new Unresolved('a test in [[ ]], which evaluates its words; use [ ]')
   }
   throw special(source, at)

@@ -17,7 +17,10 @@ const SHELL = interpreter({ options: ['-e', '-u', '-eu', '-ue', '--norc', '--nop
 const PYTHON = interpreter({ options: ['-u', '-B', '-E', '-I', '-s', '-S', '-O', '-OO', '-q', '-P'] })
 const NODE = interpreter({ options: [], endings: ['.js', '.cjs', '.mjs'] })
 const COMPILER = options({
-  words: ['-wrapper', '-B', '-fplugin', '-specs', '--specs', '-fuse-ld', '-Wl,', '-Xlinker', '@'],
+  words: [
+    ...['-wrapper', '-B', '--prefix', '-fplugin', '-fpass-plugin', '-iplugindir', '-specs', '--specs', '--config'],
+    ...['-fuse-ld', '--ld-path', '-Wl,', '-Xlinker', '-Xclang', '-mllvm', '-ccc', '--gcc-', '--driver-mode', '@'],
+  ],
 })
 
 const RULES: ReadonlyMap<string, ProgramRule> = new Map<string, ProgramRule>([
@@ -38,13 +41,12 @@ const RULES: ReadonlyMap<string, ProgramRule> = new Map<string, ProgramRule>([
 
   ['git', checked(checkGitArguments)],
   ['find', checked(checkFindArguments)],
-  ['gfind', checked(checkFindArguments)],
+  ['bfs', checked(checkFindArguments)],
   ['tar', checked(checkTarArguments)],
-  ['gtar', checked(checkTarArguments)],
   ['bsdtar', checked(checkTarArguments)],
   ['rsync', checked(checkRsyncArguments)],
-  ...['sed', 'gsed'].map((name): [string, ProgramRule] => [name, checked(checkSedArguments)]),
-  ...['awk', 'gawk', 'mawk', 'nawk', 'original-awk'].map((name): [string, ProgramRule] => [
+  ['sed', checked(checkSedArguments)],
+  ...['awk', 'gawk', 'mawk', 'nawk', 'original-awk', 'goawk', 'frawk', 'bioawk'].map((name): [string, ProgramRule] => [
     name,
     checked(checkAwkArguments),
   ]),
@@ -65,15 +67,19 @@ const RULES: ReadonlyMap<string, ProgramRule> = new Map<string, ProgramRule>([
   ['fdfind', options({ long: ['exec', 'exec-batch', 'list-details'], short: 'xXl' })],
   ['bat', options({ long: ['pager', 'paging'] })],
   ['batcat', options({ long: ['pager', 'paging'] })],
+  ...['nm', 'ar', 'ranlib', 'strip', 'objdump', 'objcopy', 'readelf'].map((name): [string, ProgramRule] => [
+    name,
+    options({ long: ['plugin'] }),
+  ]),
   ['dmesg', options({ long: ['human'], short: 'H' })],
   ['wget', options({ long: ['use-askpass', 'execute', 'config'], short: 'e' })],
   ['curl', options({ long: ['engine', 'config'], short: 'K' })],
-  ['aria2c', options({ words: ['--on-', '--conf-path'] })],
+  ['aria2c', options({ words: ['--on', '--conf'] })],
   ['openssl', options({ words: ['-engine', '-provider', '--engine', '--provider'] })],
   [
     'gpg',
     options({
-      words: ['--exec-path', '--agent-program', '--dirmngr-program', '--photo-viewer', '--options', '--homedir'],
+      long: ['exec-path', 'agent-program', 'dirmngr-program', 'photo-viewer', 'options', 'homedir'],
     }),
   ],
   ...['gcc', 'g++', 'cc', 'c++', 'c89', 'c99', 'cpp', 'clang', 'clang++'].map((name): [string, ProgramRule] => [
@@ -101,8 +107,10 @@ export function knownProgram(program: string): KnownProgram | undefined {
     const known = rule === undefined ? refusal(name) : { name, rule }
     if (known !== undefined) return known
   }
-  // sudo-rs, busybox-extras, docker-compose: a name that begins as a refused one does.
-  return refusal(base.replace(/[-_.].*$/s, ''))
+  // sudo-rs, busybox-extras, bash-static: a name that begins as that of a program which only runs others.
+  const first = base.replace(/[-_.].*$/s, '')
+  const rule = RULES.get(first)
+  return rule?.kind === 'interpreter' ? { name: first, rule } : refusal(first)
 }
 
 function refusal(name: string): KnownProgram | undefined {
@@ -110,8 +118,9 @@ function refusal(name: string): KnownProgram | undefined {
   return why === undefined ? undefined : { name, rule: { kind: 'refused', why } }
 }
 
-/** `x86_64-linux-gnu-gcc-12` → itself, then gcc-12, then gcc. */
+/** `x86_64-linux-gnu-gcc-12` → itself, then gcc-12, then gcc. `gtimeout` is timeout where GNU programs go by a g. */
 function namesOf(base: string): readonly string[] {
   const bare = base.replace(/^[a-z0-9_]+-(?:[a-z0-9]+-)?linux-[a-z0-9]+-/, '')
-  return [base, bare, bare.replace(/[-_.]?[0-9].*$/s, ''), bare.replace(/\..*$/s, '')]
+  const plain = [base, bare, bare.replace(/[-_.]?[0-9].*$/s, ''), bare.replace(/\..*$/s, '')]
+  return base === 'gzip' || !base.startsWith('g') ? plain : [...plain, ...plain.map((name) => name.slice(1))]
 }

@@ -11,9 +11,12 @@ const BY_REASON: readonly (readonly [why: string, names: string])[] = [
      uname26 i386 x86_64 unbuffer expect autoexpect rlwrap cgexec firejail bwrap proot systemd-run start-stop-daemon
      daemonize dbus-run-session dbus-launch ssh-agent tsocks torsocks torify proxychains proxychains4 faketime entr
      multitime hyperfine pexec aa-exec aa-exec-unconfined ip tsp dtach screen tmux tmate openvt
-     run-parts run-one logsave cdist chronic ifne pee vipe direnv envdir busctl dmsetup service xdotool ld ldd ltrace sotruss pstack crash gcore genie knife scanmem task tasksh xvfb-run
+     run-parts run-one logsave cdist chronic ifne pee vipe vidir direnv envdir busctl dmsetup service xdotool ld ldd ltrace sotruss pstack crash gcore genie knife scanmem task tasksh xvfb-run
      xdg-open open mimeopen run-mailcap see edit compose print vagrant wine tox nox foreman honcho supervisord systemctl
-     loginctl machinectl journalctl timedatectl hostnamectl init telinit`,
+     loginctl machinectl journalctl timedatectl hostnamectl init telinit watchexec nodemon concurrently cross-env dotenv
+     pm2 forever pyenv rbenv nvm asdf mise qemu box64 mono coverage scalene py-spy memray heaptrack uftrace kcov
+     xterm urxvt rxvt gnome-terminal konsole kitty alacritty foot st chromium chrome google-chrome electron code
+     iptables ip6tables ebtables modprobe mount pppd dhclient logrotate inetd xinetd tcpserver websocketd gotty ttyd`,
   ],
   [
     'runs what its arguments or its input say, later or elsewhere',
@@ -21,17 +24,18 @@ const BY_REASON: readonly (readonly [why: string, names: string])[] = [
      ssh-keygen ssh-copy-id telnet ftp lftp ncftp tnftp nc ncat netcat socat nmap openvpn mail mailx mutt sendmail exim
      docker podman nerdctl ctr crictl kubectl oc helm lxc lxd incus buildah skopeo runc crun containerd minikube
      ansible ansible-playbook ansible-test puppet facter salt salt-call chef-client terraform aws gcloud az
-     nginx apache2 httpd asterisk varnishncsa tftp`,
+     nginx apache2 httpd asterisk varnishncsa tftp dbclient`,
   ],
   ['is many programs in one', 'busybox toybox box sbase-box ubase-box coreutils uutils'],
   [
     'runs code in its arguments or its input',
     `zsh fish csh tcsh elvish xonsh nu pwsh powershell rc es sash yash slsh rbash rksh
-     bun deno tsx ts-node irb pry gjs cjs jjs jshell jrunscript java javac groovy scala kotlin clojure
+     lksh posh oksh osh ysh bosh hush bun deno tsx ts-node ts-node-esm jython ipython bpython ptpython micropython
+     jruby raku gosh csi irb pry gjs cjs jjs jshell jrunscript java javac groovy scala kotlin clojure
      ghc ghci runghc runhaskell stack ocaml erl elixir iex julia octave r scilab gnuplot maxima gp sage guile racket sbcl
      clisp emacs emacsclient swipl gst m4 dc psql mysql mariadb sqlite3 sqlite mongo mongosh redis-cli
      sqlplus tdbtool ginsh tclsh wish rake bpftrace dtrace stap ed ex red cowsay cowthink
-     exiftool msgfilter csvtool gimp blender tex latex pdflatex pdftex xelatex xetex lualatex luatex latexmk
+     rename prename file-rename perl-rename mlr duckdb clickhouse vd visidata exiftool msgfilter csvtool gimp blender tex latex pdflatex pdftex xelatex xetex lualatex luatex latexmk
      groff troff nroff pic gs ghostscript dvips enscript pandoc ispell aspell msfconsole`,
   ],
   [
@@ -39,6 +43,10 @@ const BY_REASON: readonly (readonly [why: string, names: string])[] = [
     `less more most pg lesspipe man apropos info pinfo help view vi vim nvim rvim rview vimdiff vigr vipw visudo nano pico
      emacsclient joe mcedit micro helix hx kak ne ncdu mc ranger nnn lf tig gitk lazygit htop atop btop iftop fzf sk peco
      w3m lynx links elinks whiptail dialog`,
+  ],
+  [
+    'runs aliases, extensions or the programs of its configuration',
+    'hg svn bzr cvs fossil jj gh glab hub eslint prettier stylelint rollup parcel babel',
   ],
   [
     'builds, installs or tests by running scripts',

@@ -18,7 +18,7 @@ export const ENDS_WORD = /^[ \t\n;&|()<>]?$/
 
 /** @throws Unresolved when the word is not literal. */
 export function readShellWord(source: string, pos: number, end: number): string {
-  if (source.slice(pos, end) === '[') return '['
+  if (isWholeWord(source, pos, end)) return source.slice(pos, end)
   let value = ''
   for (let at = pos; at < end; ) {
     const character = source.charAt(at)
@@ -41,6 +41,13 @@ export function readShellWord(source: string, pos: number, end: number): string 
     }
   }
   return value
+}
+
+/** Words that are plain as a whole, and not as a part of another: the operators of the test command. */
+const WHOLE_WORDS: ReadonlySet<string> = new Set(['[', '=', '!', '!='])
+
+export function isWholeWord(source: string, pos: number, end: number): boolean {
+  return end - pos <= 2 && WHOLE_WORDS.has(source.slice(pos, end))
 }
 
 /** Whether the character at `at`, in a word that begins at `pos`, is itself in every shell of the family. */

@@ -79,8 +79,7 @@ class Tiling {
     }
     // A & that touches what follows is the operator &> to bash and an & to others.
     if (before === '&' || before === '<' || before === '>') throw disagreement()
-    if (this.#place === 'negated') throw disagreement()
-    if (this.#place === 'start') this.#place = 'prefix'
+    if (this.#place === 'start' || this.#place === 'negated') this.#place = 'prefix'
   }
 
   #touchesNumber(): boolean {
@@ -151,7 +150,8 @@ class Tiling {
     const before = this.#source.charAt(this.#at - 1)
     const after = this.#source.charAt(this.#at + found.length)
     if (!ENDS_WORD.test(before) || !ENDS_WORD.test(after)) throw disagreement()
-    if (this.#place !== 'start' && !(this.#place === 'closed' && found !== '!')) throw disagreement()
+    const second = found === '!' && this.#place !== 'start'
+    if (second || this.#place === 'prefix' || this.#place === 'arguments') throw disagreement()
     if (found === '!') this.#place = 'negated'
     else if (OPENING_WORDS.has(found)) this.#place = 'start'
     else if (CLOSING_WORDS.has(found)) this.#place = 'closed'

@@ -3,7 +3,7 @@
 
 import { mustNotBeSet } from '../../core/breadth.ts'
 import { parseDocument, type SourceText } from '../../core/document.ts'
-import { formatHost } from '../../core/host.ts'
+import { formatHost, parseHost } from '../../core/host.ts'
 import type { JsonObject, JsonValue } from '../../core/json.ts'
 import { parsePath } from '../../core/path.ts'
 import { isName, printable } from '../../core/text.ts'
@@ -51,11 +51,11 @@ export function importOpenClawPlugin(source: SourceText, options: SkillImportOpt
     ...(version === undefined ? {} : { version }),
     ...(description === undefined ? {} : { description }),
     ...(tools.tools.length === 0 ? {} : { tools: tools.tools }),
-    ...(servers.hosts.length === 0 ? {} : { allowed_hosts: servers.hosts }),
+    ...(servers.hosts.size === 0 ? {} : { allowed_hosts: [...servers.hosts] }),
     file_access: 'none',
-    binary_access: servers.binaries.length === 0 ? 'none' : 'listed',
-    ...(servers.binaries.length === 0 ? {} : { allowed_binaries: servers.binaries }),
-    ...(servers.env.length === 0 ? {} : { allowed_env: servers.env }),
+    binary_access: servers.binaries.size === 0 ? 'none' : 'listed',
+    ...(servers.binaries.size === 0 ? {} : { allowed_binaries: [...servers.binaries] }),
+    ...(servers.env.size === 0 ? {} : { allowed_env: [...servers.env] }),
   })
 }
 
@@ -65,14 +65,14 @@ function tellThatToolsAreMissing(notes: ImportNotes): void {
 }
 
 interface Servers {
-  readonly hosts: string[]
-  readonly binaries: string[]
-  readonly env: string[]
+  readonly hosts: Set<string>
+  readonly binaries: Set<string>
+  readonly env: Set<string>
 }
 
 /** What the plugin states of each MCP server: a URL it calls, or a program it starts and the variables it gives it. */
 function readServers(notes: ImportNotes, value: JsonValue | undefined): Servers {
-  const found: Servers = { hosts: [], binaries: [], env: [] }
+  const found: Servers = { hosts: new Set(), binaries: new Set(), env: new Set() }
   if (!isObject(value)) return found
   for (const [name, server] of Object.entries(value)) {
     const at: Place = ['mcpServers', name]
@@ -89,12 +89,12 @@ function readServers(notes: ImportNotes, value: JsonValue | undefined): Servers 
   return found
 }
 
-function takeHost(notes: ImportNotes, hosts: string[], url: string, at: Place): void {
+function takeHost(notes: ImportNotes, hosts: Set<string>, url: string, at: Place): void {
   const host = hostOf(url)
   if (host === undefined) {
     const why = 'the source names a server by a URL that has no single reading'
     notes.todo(['allowed_hosts'], 'write the host of this server', why, { at })
-  } else if (!hosts.includes(host)) hosts.push(host)
+  } else hosts.add(host)
 }
 
 /** The host pattern that covers exactly what a URL names. */
@@ -105,11 +105,11 @@ function hostOf(url: string): string | undefined {
   return `${parsed.scheme}://${formatHost(parsed.host)}${port}`
 }
 
-function takeProgram(notes: ImportNotes, binaries: string[], command: string, at: Place): void {
+function takeProgram(notes: ImportNotes, binaries: Set<string>, command: string, at: Place): void {
   const parsed = parsePath(command)
   // A wildcard is legal in a file name, and means something else to whoever reads the list.
   if (parsed.ok && parsed.path !== '/' && !/[*?[\]{}]/.test(command)) {
-    if (!binaries.includes(parsed.path)) binaries.push(parsed.path)
+    binaries.add(parsed.path)
     return
   }
   const what = `write the absolute path of ${printable(command, 80)}, and binary_access: listed`
@@ -138,18 +138,24 @@ function suggestVariables(notes: ImportNotes, root: JsonObject): void {
   }
 }
 
-/** Defaults of the configuration that are URLs: likely destinations, but the operator can set others. */
+/** Defaults of options and endpoints of providers: likely destinations, but nothing says that the plugin goes there. */
 function suggestHosts(notes: ImportNotes, root: JsonObject): void {
+  const suggest = (host: string | undefined, at: Place, why: string): void => {
+    if (host === undefined) return
+    const shown = printable(host, 80)
+    notes.todo(['allowed_hosts'], `list ${shown}, if the plugin calls it`, why, { at, suggestion: shown })
+  }
   const properties = member(member(root, 'configSchema'), 'properties')
-  if (!isObject(properties)) return
-  for (const [key, schema] of Object.entries(properties)) {
+  for (const [key, schema] of Object.entries(isObject(properties) ? properties : {})) {
     const url = member(schema, 'default')
     const host = typeof url === 'string' ? hostOf(url) : undefined
-    if (host === undefined) continue
-    const why = 'it is the default of an option, and no statement that the plugin goes there'
-    notes.todo(['allowed_hosts'], `list ${host}, if the plugin calls it`, why, {
-      at: ['configSchema', 'properties', key, 'default'],
-      suggestion: host,
-    })
+    suggest(host, ['configSchema', 'properties', key, 'default'], 'it is the default of an option')
+  }
+  for (const [index, endpoint] of listOf(member(root, 'providerEndpoints')).entries()) {
+    for (const [place, host] of listOf(member(endpoint, 'hosts')).entries()) {
+      const parsed = typeof host === 'string' ? parseHost(host) : undefined
+      const text = parsed?.ok === true ? formatHost(parsed.host) : undefined
+      suggest(text, ['providerEndpoints', index, 'hosts', place], 'the source calls it an endpoint of a provider')
+    }
   }
 }

@@ -137,7 +137,7 @@ function readRequirements(notes: ImportNotes, openclaw: JsonValue | undefined, a
       notes.todo(['allowed_binaries'], what, why, { at: [...below(key), index] })
     }
   }
-  const env: string[] = []
+  const env = new Set<string>()
   const primary = member(openclaw, 'primaryEnv')
   const primaryAt = at.length > 1 ? [...at, 'primaryEnv'] : at
   const stated: (readonly [string, Place])[] = textsOf(notes, member(requires, 'env'), below('env')).map(
@@ -151,18 +151,18 @@ function readRequirements(notes: ImportNotes, openclaw: JsonValue | undefined, a
       at: at.length > 1 ? [...at, 'install'] : at,
     })
   }
-  return env
+  return [...env]
 }
 
 /** A variable that is stated as needed is asked for. What steers a loader or an interpreter is left to the author. */
-export function takeVariable(notes: ImportNotes, env: string[], name: string, at: Place): void {
-  if (env.includes(name)) return
+export function takeVariable(notes: ImportNotes, env: Set<string>, name: string, at: Place): void {
+  if (env.has(name)) return
   if (!isEnvName(name)) {
     notes.warn('invalid_value', at, `left out: "${printable(name, 80)}" is not the name of an environment variable`)
   } else if (mustNotBeSet(name)) {
     const why = 'whoever sets it decides what code the programs run'
     notes.todo(['allowed_env'], `leave ${name} out, unless it must be`, why, { at, suggestion: name })
-  } else env.push(name)
+  } else env.add(name)
 }
 
 function tellWhatIsMissing(notes: ImportNotes, root: JsonObject): void {

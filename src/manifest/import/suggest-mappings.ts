@@ -147,12 +147,13 @@ function accessOf(name: string): PathAccess {
   return wordsOf(name).some((word) => WRITES.has(word)) ? 'write' : 'read'
 }
 
-/** `saveTo`, `save_to` and `save-to` alike. */
+/** `saveTo`, `save_to` and `save-to` alike; `url2` is `url`. */
 function wordsOf(name: string): readonly string[] {
   return name
     .slice(0, LIMITS.nameLength)
     .replace(/([a-z0-9])([A-Z])/g, '$1_$2')
     .toLowerCase()
     .split(/[^a-z0-9]+/)
+    .map((word) => word.replace(/[0-9]+$/, ''))
     .filter((word) => word !== '')
 }

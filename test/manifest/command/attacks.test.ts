@@ -89,6 +89,9 @@ const REFUSED: readonly Attack[] = [
   attack('exec-capable flag', 'find . -execdir evil \\;', /PATH|find with the action -execdir/),
   attack('exec-capable flag', 'find . -name . -exec evil {} +', /brace/, 'find'),
   attack('exec-capable flag', "find . -name . -ex'ec' evil '{}' +", /find with the action -exec/, 'find'),
+  attack('escaped flag', 'find . \\-exec evil \\;', /find with the action -exec/, 'find'),
+  attack('escaped flag', 'find . -e"xec" evil \';\'', /find with the action -exec/, 'find'),
+  attack('escaped flag', 'sort \\-\\-compress-program=evil -S 1b ../bin/evil ../bin/evil', /--compress-program/),
   attack('exec-capable flag', 'find -- . -exec evil \\;', /find with the action -exec/, 'find'),
   attack('exec-capable flag', 'tar cf x.tar --checkpoint=1 --checkpoint-action=exec=evil ..', /--checkpoint-action/, 'tar'),
   attack('exec-capable flag', 'tar cf x.tar --checkpoint=1 --checkpoint-a=exec=evil ..', /--checkpoint-action/, 'tar'),
@@ -178,6 +181,7 @@ describe('refused, and the real shell runs the smuggled program', () => {
   // Refused all the same; what they do depends on what a machine has or is not the smuggling of a program.
   const CONTROL_EXEMPT: ReadonlySet<string> = new Set([
     'env -i -S evil',
+    'sort \\-\\-compress-program=evil -S 1b ../bin/evil ../bin/evil',
     'find . -execdir evil \\;',
     'git --exec-path=../bin good',
   ])

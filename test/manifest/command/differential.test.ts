@@ -19,7 +19,7 @@ const options = { search: [shell.bin], base: shell.work }
 /** Runs `text` when it is let through; false when it is not. */
 function agrees(text: string, shells: readonly ('bash' | 'sh')[]): boolean {
   const reading = readCommand(text, options)
-  if (!reading.ok) { (globalThis as any).H ??= {}; (globalThis as any).H[reading.reason] = ((globalThis as any).H[reading.reason] ?? 0) + 1; return false }
+  if (!reading.ok) return false
   const named = new Set(reading.resources.map(line))
   for (const name of shells) {
     const { ran, files } = shell.run(name, text)
@@ -52,7 +52,7 @@ function line(resource: Resource): string {
 
 const pick = <T>(...values: readonly T[]): fc.Arbitrary<T> => fc.constantFrom(...values)
 
-const plain = fc.stringMatching(/^[A-Za-z0-9_.:%+,@-][A-Za-z0-9_.:%+,@=^#~\]-]{0,6}$/)
+const plain = fc.stringMatching(/^[A-Za-z0-9_.:%+,@-][A-Za-z0-9_.:%+,@=^#\]-]{0,6}$/)
 const single = fc.string({ maxLength: 8 }).map((text) => `'${text.replace(/'/g, '')}'`)
 const double = fc
   .string({ maxLength: 8, unit: pick(...'ab $`"\\!\n\t\'*?{}()<>|&;#~é\u4e16') })
@@ -92,7 +92,7 @@ const simple = fc
 
 const heredoc = fc
   .tuple(pick("'E'", '"E"', 'E'), fc.array(pick('x', ' E', 'E ', "it's", '"', '# (', '', ')'), { maxLength: 3 }))
-  .map(([mark, lines]) => `a <<${mark}\n${[...lines, 'E'].join('\n')}\n`)
+  .map(([mark, lines]) => `a <<${mark}\n${[...lines, 'E'].join('\n')}\ntrue`)
 
 const { command } = fc.letrec<{ command: string; item: string }>((tie) => ({
   item: fc.oneof(
@@ -128,8 +128,7 @@ describe('what is let through is run as it was read', () => {
       }),
       { numRuns: fuzzRuns(150) },
     )
-    console.log((globalThis as any).H)
-    // Most of them, or the property says little.
+    // A good part of them, or the property says little.
     expect(accepted).toBeGreaterThan(fuzzRuns(150) / 3)
   }, 240_000)
 

@@ -90,7 +90,7 @@ describe.skipIf(folder === undefined)('ToolEmu', () => {
     expect(counts.rules).toBe(330)
     expect(counts.allowed).toBe(330)
     expect(counts.denied).toBe(counts.conditions)
-    expect(counts.conditions).toBeGreaterThan(690)
+    expect(counts.conditions).toBe(852)
   })
 })
 
