@@ -73,6 +73,7 @@ export { DeniedError } from './core/denied-error.ts'
 export type { SourceText } from './core/document.ts'
 export { AgentPortError, ERROR_CODES, type ErrorCode } from './core/errors.ts'
 export type { JsonObject, JsonValue } from './core/json.ts'
+export type { LintFinding } from './core/lint.ts'
 export { type NamedResourceKind, type NamedResourceOptions, resourceOf } from './core/named-resource.ts'
 export type { Obligation, ObligedSide } from './core/obligation.ts'
 export { DocumentError, formatProblems, PROBLEM_CODES, type Problem, type ProblemCode } from './core/problem.ts'
@@ -110,6 +111,17 @@ export { MemoryLimitStore, type MemoryLimitStoreOptions } from './limit/memory-s
 // Manifest: what a skill says it needs
 export { type BoundCall, bindCall } from './manifest/bind.ts'
 export { type Capabilities, capabilitiesOf } from './manifest/capabilities.ts'
+export {
+  type CommandOptions,
+  type CommandReading,
+  readArgumentVector,
+  readCommand,
+} from './manifest/command/read-command.ts'
+export type { Imported, ImportTodo } from './manifest/import/imported.ts'
+export { importMcpTools } from './manifest/import/mcp-tools.ts'
+export { importOpenClawPlugin } from './manifest/import/openclaw-plugin.ts'
+export { importSkillMarkdown } from './manifest/import/skill-markdown.ts'
+export { lintManifest, MANIFEST_LINTS } from './manifest/lint.ts'
 export type { Manifest, ToolBinding } from './manifest/manifest.ts'
 export { ManifestValidator } from './manifest/validator.ts'
 // Obligation: what must be done for an allow to hold
@@ -125,6 +137,7 @@ export {
 } from './policy/engine.ts'
 export type { Explanation, StatementStanding } from './policy/explanation.ts'
 export type { Excess } from './policy/fit.ts'
+export { lintPolicy, POLICY_LINTS } from './policy/lint.ts'
 export type { PolicySource } from './policy/load.ts'
 export { type PolicyTest, readPolicyTests } from './policy/test-case.ts'
 export { type PolicyTestResult, runPolicyTest } from './policy/test-run.ts'

@@ -64,8 +64,16 @@ function readFormat(value: unknown): Format | undefined {
   return format
 }
 
-/** Imports `source` by the importer of `format`, or of what it looks like. */
-export function importSource(source: SourceText, format: Format | undefined, skill: string | undefined): Imported {
+/**
+ * Imports `source` by the importer of `format`, or of what it looks like. `skill` goes before the name in the source,
+ * `otherwise` is for a source that has none.
+ */
+export function importSource(
+  source: SourceText,
+  format: Format | undefined,
+  skill: string | undefined,
+  otherwise?: string,
+): Imported {
   const detected = format ?? formatByName(source) ?? formatByContent(source)
   if (typeof detected === 'object') return detected
   const options = skill === undefined ? {} : { skill }
@@ -74,9 +82,11 @@ export function importSource(source: SourceText, format: Format | undefined, ski
       return importSkillMarkdown(source, options)
     case 'plugin':
       return importOpenClawPlugin(source, options)
-    case 'mcp':
-      if (skill === undefined) throw new UsageError('--skill is needed: a list of MCP tools has no name')
-      return importMcpTools(source, { skill })
+    case 'mcp': {
+      const name = skill ?? otherwise
+      if (name === undefined) throw new UsageError('--skill is needed: a list of MCP tools has no name')
+      return importMcpTools(source, { skill: name })
+    }
   }
 }
 

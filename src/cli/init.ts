@@ -83,13 +83,8 @@ export const init: Command = {
 
 function startFrom(from: unknown, given: string | undefined, directory: string): Imported {
   const base = basename(resolve(directory))
-  if (typeof from === 'string') {
-    const source = readSource(from)
-    // A list of MCP tools has no name of its own, and may have that of its directory.
-    const named =
-      given ?? (/\.json$/i.test(from) && basename(from) !== 'openclaw.plugin.json' && isName(base) ? base : undefined)
-    return importSource(source, undefined, named)
-  }
+  // A list of MCP tools has no name of its own, and may have that of its directory.
+  if (typeof from === 'string') return importSource(readSource(from), undefined, given, isName(base) ? base : undefined)
   const skill = given ?? base
   if (!isName(skill)) throw new UsageError('--skill is needed: the name of the directory is not the name of a skill')
   const manifest = { skill, tools: [], file_access: 'none', binary_access: 'none' }

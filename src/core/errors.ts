@@ -12,6 +12,7 @@ export const ERROR_CODES = {
   ERR_SKILL_REJECTED: 'A skill given to the gateway is not attested, malformed, or asks for more than is granted.',
   ERR_SKILL_UNREADABLE: 'A skill directory holds something that has no single meaning: a link, a device, a bad name.',
   ERR_KEY_INVALID: 'A key is malformed, of small order, or not an Ed25519 key.',
+  ERR_LIMIT_UNAVAILABLE: 'A limit cannot be counted, so nothing may be taken from it.',
   ERR_AUDIT_UNAVAILABLE: 'The audit log cannot be written.',
   ERR_AUDIT_CORRUPT: 'An audit log does not verify and so is not appended to.',
   ERR_AUDIT_LOCKED: 'Another writer has the audit log open.',

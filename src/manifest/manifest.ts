@@ -26,6 +26,10 @@ export interface ResourceMapping {
   readonly base?: string
   /** Of a command: canonical absolute directories that stand for PATH. Absent: programs are named by their paths. */
   readonly search?: readonly string[]
+  /** Of a url or host: the HTTP method that is always used. */
+  readonly method?: string
+  /** Of a url or host: JSON Pointer to the text argument that says the HTTP method; a `*` is the same element as in `from`. */
+  readonly methodFrom?: string
   /** The argument may be absent or null. */
   readonly optional: boolean
 }

@@ -9,6 +9,7 @@ import { formatPointer, parsePointer } from '../core/pointer.ts'
 import type { PathAccess, Resource, ResourceKind } from '../core/resource.ts'
 import { type CommandReading, readArgumentVector, readCommand } from './command/read-command.ts'
 import { looksLikeDestination } from './destination-guard.ts'
+import { methodAt } from './http-method.ts'
 import type { ResourceMapping } from './manifest.ts'
 
 /** Why no resources could be read from the arguments. */
@@ -45,6 +46,10 @@ interface CompiledMapping {
   readonly base: { readonly base: string } | undefined
   /** Of a command. */
   readonly search: readonly string[]
+  /** Of a url or host. */
+  readonly method: string | undefined
+  /** The tokens of the pointer to the method. */
+  readonly methodFrom: readonly string[] | undefined
   /** The pointer, where it is the same for every call. */
   readonly from: string | undefined
 }
@@ -112,13 +117,15 @@ function compileMapping(mapping: ResourceMapping, tokens: readonly string[]): Co
     access: mapping.access ?? 'read',
     base: mapping.base === undefined ? undefined : { base: mapping.base },
     search: mapping.search ?? [],
+    method: mapping.method,
+    methodFrom: mapping.methodFrom === undefined ? undefined : parsePointer(mapping.methodFrom),
     from: tokens.includes('*') ? undefined : mapping.from,
   }
 }
 
 /** Reads `args` by `map`. `args` is deep frozen plain data; what comes back is too, and shares what did not change. */
 export function extractResources(map: ResourceMap, args: JsonObject): Extraction {
-  const walk = new Walk()
+  const walk = new Walk(args)
   const canonical = walk.object(args, map)
   if (walk.fault !== undefined) return { ok: false, fault: walk.fault }
   return { ok: true, args: canonical, resources: Object.freeze(walk.resources) }
@@ -127,7 +134,12 @@ export function extractResources(map: ResourceMap, args: JsonObject): Extraction
 class Walk {
   readonly resources: Resource[] = []
   fault: ExtractionFault | undefined
+  readonly #args: JsonObject
   readonly #trail: (string | number)[] = []
+
+  constructor(args: JsonObject) {
+    this.#args = args
+  }
 
   /** `map` is what the mappings say about this object; `undefined` is nothing. */
   object(value: JsonObject, map: ResourceMap | undefined): JsonObject {
@@ -216,7 +228,13 @@ class Walk {
       this.#addAll(readCommand(value, { search: mapping.search, from, ...mapping.base }))
       return value
     }
-    const named = readNamedResource(kind, value, { access: mapping.access, from, ...mapping.base })
+    const method = this.#method(mapping)
+    const named = readNamedResource(kind, value, {
+      access: mapping.access,
+      from,
+      ...mapping.base,
+      ...(method === undefined ? {} : { method }),
+    })
     if (!named.ok) return this.#refuse(value, named.reason)
     this.#add(named.resource)
     return named.text
@@ -233,6 +251,10 @@ class Walk {
 
   #from(mapping: CompiledMapping): string {
     return mapping.from ?? formatPointer(this.#trail)
+  }
+
+  #method({ method, methodFrom }: CompiledMapping): string | undefined {
+    return methodFrom === undefined ? method : methodAt(this.#args, methodFrom, this.#trail)
   }
 
   #addAll(reading: CommandReading): void {

@@ -29,6 +29,13 @@ const optional = z
   .optional()
   .describe('The argument may be absent or null; the call then names nothing here.')
 
+const sent = {
+  method: text(20, '^[A-Z]{1,20}$').optional().describe('HTTP method the tool always uses, upper case.'),
+  method_from: text(LIMITS.patternLength, '^/')
+    .optional()
+    .describe('JSON Pointer to the text argument that says the HTTP method. `*` is the same element as in `from`.'),
+}
+
 const mapping = z
   .discriminatedUnion('kind', [
     z.strictObject({
@@ -38,8 +45,8 @@ const mapping = z
       base: absolutePath.optional().describe('Absolute directory that relative values are resolved against.'),
       optional,
     }),
-    z.strictObject({ from, kind: z.literal('url'), optional }),
-    z.strictObject({ from, kind: z.literal('host'), optional }),
+    z.strictObject({ from, kind: z.literal('url'), ...sent, optional }),
+    z.strictObject({ from, kind: z.literal('host'), ...sent, optional }),
     z.strictObject({ from, kind: z.literal('binary'), optional }),
     z.strictObject({ from, kind: z.literal('env'), optional }),
     z.strictObject({

@@ -11,6 +11,7 @@ import { hasUnprintable, isName, isScopeToken } from '../core/text.ts'
 import type { PreparedTool } from './bind.ts'
 import type { ResourceMapping, ToolBinding, ToolEffect } from './manifest.ts'
 import { mappingConflict } from './mapping-conflict.ts'
+import { readMethod } from './method-keys.ts'
 import { compileResourceMap, mappingTokens } from './resources.ts'
 import type { Reading, Section } from './section.ts'
 
@@ -115,7 +116,7 @@ function compileSchema(
 function readMappings(section: Section, schema: JsonObject | undefined): readonly ResourceMapping[] {
   const found: { readonly mapping: ResourceMapping; readonly tokens: readonly string[] }[] = []
   for (const entry of section.sections('resources').slice(0, LIMITS.resources)) {
-    const read = readMapping(entry)
+    const read = readMapping(entry, schema)
     if (read === undefined) continue
     const conflict = found.map((before) => mappingConflict(before, read)).find((one) => one !== undefined)
     if (conflict !== undefined) {
@@ -130,6 +131,7 @@ function readMappings(section: Section, schema: JsonObject | undefined): readonl
 
 function readMapping(
   entry: Section,
+  schema: JsonObject | undefined,
 ): { readonly mapping: ResourceMapping; readonly tokens: readonly string[] } | undefined {
   const from = entry.text('from')
   const kind = RESOURCE_KINDS.find((known) => known === entry.text('kind'))
@@ -151,6 +153,7 @@ function readMapping(
     ...(kind === 'path' && access !== undefined ? { access } : {}),
     ...((kind === 'path' || kind === 'command') && base !== undefined ? { base } : {}),
     ...(kind === 'command' && search.length > 0 ? { search } : {}),
+    ...(kind === 'url' || kind === 'host' ? readMethod(entry, tokens, schema) : {}),
     optional: entry.get('optional') === true,
   }
   return { mapping: Object.freeze(mapping), tokens }

@@ -151,17 +151,18 @@ export class PolicyEngine {
     return [...questions.values()]
   }
 
-  /** Every statement about the request and how it stands to it, near misses among them. Decides as evaluate() does. */
+  /** Every statement and how it stands to the request, near misses among them. Decides as evaluate() does. */
   explain(request: PolicyRequest): Explanation {
     const verdict = this.evaluate(request)
     try {
       const question = readRequest(request)
-      if (typeof question === 'string') return explainQuestion(verdict, undefined, [])
-      const plan = this.#planOf(question)
-      return explainQuestion(verdict, question, 'decision' in plan ? [] : plan.buckets)
+      if (typeof question === 'string' || 'decision' in this.#planOf(question)) {
+        return explainQuestion(verdict, undefined, this.#set)
+      }
+      return explainQuestion(verdict, question, this.#set)
     } catch {
       // What explains must not say more than what decides: without a reading there is the verdict alone.
-      return explainQuestion(verdict, undefined, [])
+      return explainQuestion(verdict, undefined, this.#set)
     }
   }
 

@@ -1,41 +1,33 @@
 // Whether what a manifest asks for is inside what some rule permits. Conservative: what cannot be shown to be inside is
 // reported. A rule counts whatever its role or node, because the manifest says nothing about graph positions; the
-// decision at run time does.
+// decision at run time does. One rule has to hold a whole name or path pattern; blocks of addresses may add up.
 
 import type { HostPattern } from '../core/host-pattern.ts'
-import { hostPatternContains } from '../core/host-pattern.ts'
-import type { PathPattern } from '../core/path-pattern.ts'
-import { parsePathPattern, pathPatternContains } from '../core/path-pattern.ts'
-import type { ProcessRight } from '../core/process-right.ts'
+import { hostPatternsContain } from '../core/host-union.ts'
 import type { EgressTable } from './egress.ts'
-import { appliesToSkill, type Rule } from './rule.ts'
-
-/** What a manifest asks for, each with its RFC 6901 pointer in the manifest. */
-export interface Capabilities {
-  readonly skill: string
-  readonly tools: readonly Asked<string>[]
-  readonly hosts: readonly Asked<HostPattern>[]
-  readonly reads: readonly Asked<PathPattern>[]
-  readonly writes: readonly Asked<PathPattern>[]
-  readonly binaries: readonly Asked<string>[]
-  readonly env: readonly Asked<string>[]
-  readonly executes: readonly Asked<PathPattern>[]
-  readonly libraries: readonly Asked<PathPattern>[]
-  readonly rights: readonly Asked<ProcessRight>[]
-  /** OAuth scopes. */
-  readonly scopes?: readonly Asked<string>[]
-}
-
-export interface Asked<T> {
-  readonly value: T
-  readonly pointer: string
-}
+import { grantingStatements } from './fit-missing.ts'
+import { type NearGrant, nearestGrants } from './fit-nearest.ts'
+import {
+  type Asked,
+  type Capabilities,
+  type Granting,
+  grantingRules,
+  ruleGrants,
+  type Wish,
+  type WishKind,
+  wishesOf,
+} from './fit-wish.ts'
+import { appliesToSkill, byId, type Rule } from './rule.ts'
 
 /** One thing a manifest asks for and no rule grants. */
 export interface Excess {
-  readonly kind: 'tool' | 'host' | 'read' | 'write' | 'binary' | 'env' | 'execute' | 'library' | 'right' | 'scope'
+  readonly kind: WishKind
   readonly text: string
   readonly pointer: string
+  /** What is granted and comes nearest to it, the most telling first; at most three. */
+  readonly nearest: readonly NearGrant[]
+  /** The least that a policy document has to say besides, as one line of YAML with its own keys. */
+  readonly missing: string
 }
 
 export function findExcess(
@@ -47,48 +39,53 @@ export function findExcess(
   // Of what only a process can use. A profile is fixed before there are arguments or approvals, so that a grant that
   // depends on them is none.
   const processGrants = grants.filter(({ effect, certain }) => effect === 'permit' && certain)
+  const tools = asked.tools.map(({ value }) => value).filter((tool) => grantsTool(grants, tool))
+  const granting: Granting = { skill: asked.skill, tools, egress, all: [...rules].sort(byId), grants, processGrants }
+  const hosts = grants.flatMap(({ resources }) => resources.hosts)
+  const reachable = egress.flatMap((table) => table.hosts)
   const excess: Excess[] = []
-  const check = <T>(
-    kind: Excess['kind'],
-    list: readonly Asked<T>[],
-    text: (value: T) => string,
-    granted: (rule: Rule, value: T) => boolean,
-    granting: readonly Rule[] = grants,
-  ): void => {
-    for (const { value, pointer } of list) {
-      if (!granting.some((rule) => granted(rule, value))) excess.push({ kind, text: text(value), pointer })
-    }
+  for (const { wish, pointer } of wishesOf(asked)) {
+    const granted =
+      wish.kind === 'host'
+        ? hostPatternsContain(hosts, wish.host) && isReachable(granting, reachable, wish.host)
+        : grantingRules(granting, wish.kind).some((rule) => ruleGrants(rule, wish))
+    if (!granted) excess.push(new Finding(wish, pointer, granting))
   }
-  const patternText = (pattern: { readonly text: string }): string => pattern.text
-  const plain = (value: string): string => value
-  check('tool', asked.tools, plain, (rule, tool) => !rule.processOnly && rule.tools.some((glob) => glob.matches(tool)))
-  // Whatever a permit says: what no egress table lists is out of everybody's reach.
-  const isReachable = (host: HostPattern): boolean =>
-    egress.length === 0 || egress.some(({ hosts }) => hosts.some((outer) => hostPatternContains(outer, host)))
-  check(
-    'host',
-    asked.hosts,
-    patternText,
-    (rule, host) => isReachable(host) && rule.resources.hosts.some((outer) => hostPatternContains(outer, host)),
-  )
-  check('read', asked.reads, patternText, (rule, path) =>
-    rule.resources.reads.some((outer) => pathPatternContains(outer, path)),
-  )
-  check('write', asked.writes, patternText, (rule, path) =>
-    rule.resources.writes.some((outer) => pathPatternContains(outer, path)),
-  )
-  check('binary', asked.binaries, plain, (rule, path) => {
-    const inner = parsePathPattern(path)
-    return inner.ok && rule.resources.binaries.some((outer) => pathPatternContains(outer, inner.pattern))
-  })
-  check('env', asked.env, plain, (rule, name) => rule.resources.env.includes(name))
-  check('scope', asked.scopes ?? [], plain, (rule, name) => rule.resources.scopes.includes(name))
-  const executes = (rule: Rule, path: PathPattern): boolean =>
-    rule.resources.executes.some((outer) => pathPatternContains(outer, path))
-  const libraries = (rule: Rule, path: PathPattern): boolean =>
-    rule.resources.libraries.some((outer) => pathPatternContains(outer, path))
-  check('execute', asked.executes, patternText, executes, processGrants)
-  check('library', asked.libraries, patternText, libraries, processGrants)
-  check('right', asked.rights, plain, (rule, right) => rule.resources.rights.includes(right), processGrants)
   return excess
 }
+
+/** Whatever a permit says: what no egress table lists is out of everybody's reach. */
+function isReachable({ egress }: Granting, reachable: readonly HostPattern[], host: HostPattern): boolean {
+  return egress.length === 0 || hostPatternsContain(reachable, host)
+}
+
+function grantsTool(rules: readonly Rule[], tool: string): boolean {
+  return rules.some((rule) => ruleGrants(rule, { kind: 'tool', text: tool }))
+}
+
+/** What only a reader asks for is found out when it is asked for: a set has thousands of rules to search again. */
+class Finding implements Excess {
+  readonly kind: WishKind
+  readonly text: string
+  readonly pointer: string
+  readonly #wish: Wish
+  readonly #granting: Granting
+
+  constructor(wish: Wish, pointer: string, granting: Granting) {
+    this.kind = wish.kind
+    this.text = wish.text
+    this.pointer = pointer
+    this.#wish = wish
+    this.#granting = granting
+  }
+
+  get nearest(): readonly NearGrant[] {
+    return nearestGrants(this.#wish, this.#granting)
+  }
+
+  get missing(): string {
+    return grantingStatements(this.#wish, this.#granting)
+  }
+}
+
+export type { Asked, Capabilities }

@@ -138,7 +138,7 @@ describe('a call is refused when', () => {
     const { node } = await openNode({
       policy: {
         file: 'p.yaml',
-        text: POLICY.replace('tools: [ping]', 'tools: [ping, http_get]\n    args: { /method: { equals: PUT } }'),
+        text: POLICY.replace('tools: [ping]', 'tools: [ping]\n    facts: { /run/drill: { equals: true } }'),
       },
     })
     expect(await codeOf(node, { tool: 'ping' })).toBe('no_matching_permit')

@@ -78,6 +78,7 @@ describe('init', () => {
       out: `✓ ${target}/manifest.yaml\n✓ ${target}/policy.yaml`,
       err: '',
     })
+    expect(readdirSync(target).sort()).toEqual(['manifest.yaml', 'policy.yaml'])
     const { manifest, engine } = loadBoth(target)
     expect([manifest.skill, manifest.tools.size, engine.ruleCount]).toEqual(['my_skill', 0, 0])
     expect((await run(check, target)).code).toBe(0)
@@ -138,6 +139,9 @@ describe('init', () => {
     )
     expect((await run(init, join(directory, 'pinger'), '--from', tools)).code).toBe(0)
     expect([...loadBoth(join(directory, 'pinger')).manifest.tools.keys()]).toEqual(['ping'])
+    const plugin = file('plugin.json', '{"id":"ledger","configSchema":{}}')
+    expect((await run(init, join(directory, 'c'), '--from', plugin)).code).toBe(0)
+    expect(loadBoth(join(directory, 'c')).manifest.skill).toBe('ledger')
     expect((await run(init, join(directory, 'b'), '--from', tools, '--skill', 'named')).code).toBe(0)
     expect(loadBoth(join(directory, 'b')).manifest.skill).toBe('named')
   })

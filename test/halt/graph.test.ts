@@ -19,7 +19,7 @@ function nodeOf(parsed: ParsedGraph, name: string): GraphNode {
 describe('defaults and spellings', () => {
   test('an absent section means none, never all', () => {
     const node = nodeOf(parseGraph({ nodes: { a: { skill: 'web' } } }), 'a')
-    expect({ ...node, labels: [...node.labels] }).toEqual({
+    expect(node).toEqual({
       name: 'a',
       skill: 'web',
       after: [],
@@ -31,7 +31,7 @@ describe('defaults and spellings', () => {
       executionMode: 'shared',
       attempts: 1,
       lifetimeMs: 300_000,
-      labels: [],
+      labels: {},
     })
   })
 

@@ -82,6 +82,7 @@ const LOUD: readonly (readonly [ManifestLint, string, object])[] = [
   ['home_directory', '/readable_paths/0', { readable_paths: ['/home/**'] }],
   ['home_directory', '/readable_paths/0', { readable_paths: ['/home/ana/**'] }],
   ['home_directory', '/readable_paths/0', { readable_paths: ['/home/*/*'] }],
+  ['home_directory', '/readable_paths/0', { readable_paths: ['/home/**/notes.txt'] }],
   ['home_directory', '/readable_paths/0', { readable_paths: ['/root/**'] }],
   ['home_directory', '/readable_paths/0', { readable_paths: ['/Users/ana/**'] }],
   ['credential_path', '/readable_paths/0', { readable_paths: ['/home/ana/.ssh/**'] }],

@@ -225,8 +225,8 @@ const NARROWING = {
   after: { of: some(NODE_GLOBS), times: 10 },
   before: { of: some(NODE_GLOBS), times: 10 },
   skills: { of: some(SKILL_GLOBS), times: 5 },
-  methods: { of: some(METHODS, 3), times: 4 },
-  residency: { of: residency, times: 4 },
+  methods: { of: some(METHODS, 3), times: 3 },
+  residency: { of: residency, times: 3 },
   args: { of: conditions(POINTERS), times: 3 },
   facts: { of: conditions(FACTS), times: 8 },
   during: { of: fc.constantFrom(...WINDOWS), times: 8 },
@@ -325,14 +325,16 @@ function isEmpty({ hosts, paths, binaries, env, oauth_scopes }: About): boolean 
 }
 
 /** Whom and what of a limit or an obligation; about calls as such more often than a rule is. */
-const constraintAbout = fc.record({ about, isBare: fc.boolean() }).map(({ about, isBare }) => {
-  const { paths, ...rest } = about
-  const { execute: _1, ...accesses } = paths ?? {}
-  const withoutProcesses = Object.keys(accesses).length === 0 ? rest : { ...rest, paths: accesses }
-  if (!isBare) return withoutProcesses
-  const { hosts: _2, binaries: _3, env: _4, oauth_scopes: _5, ...bare } = rest
-  return ofHosts(bare)
-})
+const constraintAbout = fc
+  .record({ about, extent: fc.constantFrom('as a rule', 'of the call', 'of the call', 'of many') })
+  .map(({ about, extent }) => {
+    const { paths, ...rest } = about
+    const { execute: _1, ...accesses } = paths ?? {}
+    const withoutProcesses = Object.keys(accesses).length === 0 ? rest : { ...rest, paths: accesses }
+    if (extent === 'as a rule') return withoutProcesses
+    const { hosts: _2, binaries: _3, env: _4, oauth_scopes: _5, ...bare } = rest
+    return ofHosts(extent === 'of many' ? { ...bare, tools: ['*'], roles: ['*'], nodes: ['*'] } : bare)
+  })
 
 const limit = (id: string): fc.Arbitrary<RawLimit> =>
   fc
@@ -401,7 +403,7 @@ const roleDefinition = fc
   )
 
 const region = fc
-  .uniqueArray(fc.constantFrom(...HOSTS), { minLength: 1, maxLength: 4 })
+  .uniqueArray(fc.constantFrom(...HOSTS), { minLength: 1, maxLength: 8 })
   .map((hosts): RegionDefinition => ({ hosts }))
 
 type RoleDefinition = NonNullable<RawPolicy['roles']>[string]

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest'
 
 import { parseHost } from '../../src/core/host.ts'
 import type { JsonObject } from '../../src/core/json.ts'
+import { resourceOf } from '../../src/core/named-resource.ts'
 import type { Resource } from '../../src/core/resource.ts'
 import { PolicyEngine } from '../../src/policy/engine.ts'
 import { policyShape } from '../../src/policy/schema.ts'
@@ -95,6 +96,19 @@ describe('conditions', () => {
   })
 })
 
+describe('residency', () => {
+  test.each(table('| data from | destination | verdict |'))('%s to %s: %s', (from, destination, verdict) => {
+    const text = [...page.matchAll(/```yaml policy\n([\s\S]*?)```/g)].map(([, block]) => block ?? '')
+    const block = text.find((one) => one.includes('eu-data-stay')) ?? ''
+    const engine = PolicyEngine.from({ file: 'docs.yaml', text: block })
+    const dataRegions = from === 'not said' ? {} : { dataRegions: [from ?? ''] }
+    const resources = [resourceOf('host', destination ?? '', { method: 'PUT' })]
+    const answer = engine.evaluate({ node: 'n', tool: 'upload', args: {}, resources, ...dataRegions })
+    const said = answer.decision === 'allow' ? 'allow' : `${answer.decision} \`${answer.denial.code}\``
+    expect(said).toBe(verdict)
+  })
+})
+
 test('every key of the format is in the page, and no other', () => {
   const rule = policyShape.shape.rules.element.shape
   const role = policyShape.shape.roles.unwrap().valueType.shape
@@ -106,6 +120,14 @@ test('every key of the format is in the page, and no other', () => {
   expect(named('| key | meaning |').sort()).toEqual(Object.keys(policyShape.shape).sort())
   expect(named('| key of a role | meaning |').sort()).toEqual(Object.keys(role).sort())
   expect(named('| key | meaning | absent |').sort()).toEqual(Object.keys(rule).sort())
+  const own = (section: 'limits' | 'obligations'): string[] =>
+    Object.keys(policyShape.shape[section].unwrap().element.shape).filter(
+      (key) => !['id', 'reason', ...Object.keys(rule)].includes(key),
+    )
+  expect(named('| key of a limit | meaning |').sort()).toEqual(own('limits').sort())
+  expect(named('| key of an obligation | meaning |').sort()).toEqual(own('obligations').sort())
+  const entry = Object.keys(policyShape.shape.egress.unwrap().element.shape).filter((key) => !/^(id|reason)$/.test(key))
+  expect(named('| key of an egress entry | meaning |').sort()).toEqual(entry.sort())
   expect(named('| test | holds when the argument | cannot be told when it |').sort()).toEqual(
     Object.keys(condition).sort(),
   )

@@ -56,7 +56,7 @@ export class Dice {
 /** A request that a random statement of the draft may well match, with resources of a second one now and then. */
 export function nearRequest(draft: PolicyDraft, dice: Dice): ReferenceRequest {
   const statements: readonly About[] = [...draft.limits, ...draft.obligations]
-  const about = statements.length > 0 && dice.chance(0.15) ? dice.pick(statements) : dice.pick<About>(draft.rules)
+  const about = statements.length > 0 && dice.chance(0.2) ? dice.pick(statements) : dice.pick<About>(draft.rules)
   const resources = resourcesNear(about, dice)
   if (dice.chance(0.25)) resources.push(...resourcesNear(dice.pick(draft.rules), dice))
   const asserted = Object.keys(draft.roles).filter((role) => draft.roles[role]?.asserted === true)

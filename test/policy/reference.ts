@@ -55,22 +55,22 @@ interface Statement {
 }
 
 /** What is asked, and everything it is asked of. */
-interface Case {
-  readonly policies: readonly RawPolicy[]
+interface Case extends Everything {
   readonly request: ReferenceRequest
 }
 
 export function referenceVerdict(policies: readonly RawPolicy[], request: ReferenceRequest): ReferenceVerdict {
-  const one: Case = { policies, request }
-  if ((request.roles ?? []).some((role) => !rolesOf(policies).some(([name, is]) => name === role && is.asserted))) {
+  const one: Case = { ...everythingIn(policies), request }
+  const { statements, roles, tables } = one
+  if ((request.roles ?? []).some((role) => !roles.some(([name, is]) => name === role && is.asserted))) {
     return denied('role_unknown')
   }
   // A role that labels give could be anybody's when there are none to look at.
-  if (request.labels === undefined && rolesOf(policies).some(([, { labels }]) => labels !== undefined)) {
+  if (request.labels === undefined && roles.some(([, { labels }]) => labels !== undefined)) {
     return denied('request_invalid')
   }
-  const concerned = statementsOf(policies)
-    .filter((statement) => !isOfProcessesAlone(statement.about) && isAbout(one, statement))
+  const concerned = statements
+    .filter((statement) => isAbout(one, statement))
     .map((statement) => ({ statement, ...conditionsOf(one, statement) }))
     .filter(({ statement }) => statement.effect === 'permit' || isTouched(one, statement))
   const idsOf = (effect: Effect, truth: Answer): string[] =>
@@ -88,8 +88,7 @@ export function referenceVerdict(policies: readonly RawPolicy[], request: Refere
     )
     if (untold.length > 0) return denied(wantAnswers ? 'condition_unavailable' : 'policy_error', untold)
   }
-  const tables = policies.flatMap(({ egress = [] }) => egress)
-  if (tables.length > 0 && request.resources.some((resource) => !isInTables(one, tables, resource))) {
+  if (tables.length > 0 && request.resources.some((resource) => !isInTables(one, resource))) {
     return denied('egress_not_granted')
   }
 
@@ -115,14 +114,14 @@ export function referenceVerdict(policies: readonly RawPolicy[], request: Refere
   const limiting = idsOf('limit', 'yes')
   const charges: ReferenceCharge[] = []
   for (const id of limiting) {
-    const limit = policies.flatMap(({ limits = [] }) => limits).find((each) => each.id === id)
+    const limit = statements.find((each) => each.id === id)?.limit
     const taken = limit === undefined ? undefined : chargesOf(one, limit)
     if (taken === undefined) return denied('policy_error', [id])
     charges.push(...taken)
   }
   const terms = { charges, obligations: idsOf('oblige', 'yes') }
   if (approvals.length > 0) {
-    const demands = approvals.map((id) => demandOf(policies, id))
+    const demands = approvals.map((id) => demandOf(one, id))
     return { decision: 'escalate', code: 'approval_required', rules: approvals, demands, ...terms }
   }
   return { decision: 'allow', rules: chosen.sort(), demands: [], ...terms }
@@ -132,19 +131,35 @@ function denied(code: string, rules: readonly string[] = []): ReferenceVerdict {
   return { decision: 'deny', code, rules, charges: [], obligations: [], demands: [] }
 }
 
-/** The statements of documents that are asked many times. */
-const statements = new WeakMap<readonly RawPolicy[], readonly Statement[]>()
+/** What stands in all documents together. */
+interface Everything {
+  readonly statements: readonly Statement[]
+  readonly roles: readonly (readonly [string, Role])[]
+  readonly regions: readonly (readonly [string, { readonly hosts: readonly string[] }])[]
+  readonly tables: readonly RawEgress[]
+}
 
-function statementsOf(policies: readonly RawPolicy[]): readonly Statement[] {
-  const known = statements.get(policies)
+type Role = NonNullable<RawPolicy['roles']>[string]
+
+/** Gathered once: the same documents are asked many times. */
+const gathered = new WeakMap<readonly RawPolicy[], Everything>()
+
+function everythingIn(policies: readonly RawPolicy[]): Everything {
+  const known = gathered.get(policies)
   if (known !== undefined) return known
-  const list = policies.flatMap(({ rules, limits = [], obligations = [] }): Statement[] => [
+  const statements = policies.flatMap(({ rules, limits = [], obligations = [] }): Statement[] => [
     ...rules.map((rule) => ({ effect: rule.effect, id: rule.id, about: rule, rule })),
     ...limits.map((limit) => ({ effect: 'limit' as const, id: limit.id, about: limit, limit })),
     ...obligations.map((each) => ({ effect: 'oblige' as const, id: each.id, about: each })),
   ])
-  statements.set(policies, list)
-  return list
+  const everything: Everything = {
+    statements: statements.filter(({ about }) => !isOfProcessesAlone(about)),
+    roles: policies.flatMap(({ roles = {} }) => Object.entries(roles)),
+    regions: policies.flatMap(({ regions = {} }) => Object.entries(regions)),
+    tables: policies.flatMap(({ egress = [] }) => egress),
+  }
+  gathered.set(policies, everything)
+  return everything
 }
 
 /** A rule that lists something, and nothing of what a call can name, is not about calls. */
@@ -168,15 +183,9 @@ function isAbout(one: Case, { about, effect }: Statement): boolean {
   return about.skills.some((pattern) => nameMatches(pattern, skill))
 }
 
-type Role = NonNullable<RawPolicy['roles']>[string]
-
-function rolesOf(policies: readonly RawPolicy[]): [string, Role][] {
-  return policies.flatMap(({ roles = {} }) => Object.entries(roles))
-}
-
-function hasRole({ policies, request }: Case, role: string): boolean {
+function hasRole({ roles, request }: Case, role: string): boolean {
   if (request.roles?.includes(role) === true) return true
-  return rolesOf(policies).some(
+  return roles.some(
     ([name, { nodes, labels }]) =>
       name === role &&
       (nodes?.some((pattern) => nameMatches(pattern, request.node)) === true ||
@@ -220,12 +229,12 @@ function isAmong(globs: readonly string[], names: readonly string[] | undefined)
 }
 
 /** A grant wants all data to be from the regions, anything else some; of a region nobody defined nothing is known. */
-function sourceOf({ policies, request }: Case, wanted: readonly string[], effect: Effect): Answer {
+function sourceOf({ regions, request }: Case, wanted: readonly string[], effect: Effect): Answer {
   const from = request.dataRegions
   if (from === undefined) return 'untold'
   if (effect === 'permit') return yesIf(from.every((region) => wanted.includes(region)))
   if (from.some((region) => wanted.includes(region))) return 'yes'
-  const known = policies.flatMap(({ regions = {} }) => Object.keys(regions))
+  const known = regions.map(([name]) => name)
   return from.every((region) => known.includes(region)) ? 'no' : 'untold'
 }
 
@@ -273,16 +282,15 @@ function isTouched(one: Case, { about }: Statement): boolean {
   return one.request.resources.some((resource) => touches(one, about, resource))
 }
 
-function regionsOf({ policies }: Case, { host, from }: Network): readonly string[] {
-  return policies
-    .flatMap(({ regions = {} }) => Object.entries(regions))
+function regionsOf({ regions }: Case, { host, from }: Network): readonly string[] {
+  return regions
     .filter(([, { hosts }]) => hosts.some((pattern) => hostCovers(pattern, { kind: 'network', host, from })))
     .map(([name]) => name)
 }
 
-function isInTables(one: Case, tables: readonly RawEgress[], resource: Resource): boolean {
+function isInTables(one: Case, resource: Resource): boolean {
   if (resource.kind !== 'network') return true
-  return tables.some(
+  return one.tables.some(
     ({ roles, nodes, methods, hosts }) =>
       (roles === undefined || roles.some((role) => role === '*' || hasRole(one, role))) &&
       (nodes === undefined || nodes.some((pattern) => nameMatches(pattern, one.request.node))) &&
@@ -322,12 +330,12 @@ function chargesOf(one: Case, limit: RawLimit): ReferenceCharge[] | undefined {
   return [...hosts].map((host) => charge([...counter, `destination ${host}`]))
 }
 
-function demandOf(policies: readonly RawPolicy[], id: string): ReferenceDemand {
+function demandOf({ statements }: Case, id: string): ReferenceDemand {
   const {
     approvers = [],
     quorum = 1,
     expires = '10m',
-  } = policies.flatMap(({ rules }) => rules).find((rule) => rule.id === id)?.approval ?? {}
+  } = statements.find((each) => each.id === id)?.rule?.approval ?? {}
   return { rule: id, approvers, quorum, expiresMs: milliseconds(expires) }
 }
 

@@ -17,8 +17,8 @@ export interface SkillImportOptions {
   readonly skill?: string
 }
 
-/** Where OpenClaw looks in `metadata`; the later ones are its earlier names. */
-const METADATA_KEYS = ['openclaw', 'clawdbot', 'moltbot', 'clawdis'] as const
+/** Where OpenClaw looks in `metadata`; the second is its earlier name. */
+const METADATA_KEYS = ['openclaw', 'clawdbot'] as const
 
 /**
  * Imports a SKILL.md. The text below the front matter is for the model and is not read.

@@ -279,6 +279,7 @@ describe('arguments that look like resources', () => {
       { file_id: { type: 'string' }, url_count: { type: 'string' }, host_type: { type: 'string' } },
     ],
     ['every member of an object', { '*': { type: 'string', format: 'uri' } }],
+    ['a member called *', { to: { properties: { '*': { type: 'string', format: 'uri' } } } }],
     ['what nobody can see', { '\u200burl': { type: 'string' } }],
   ])('no suggestion for %s', (_, properties) => {
     expect(suggested(properties)).toEqual([])
