@@ -1,6 +1,6 @@
 // AgentPort: the gateway an executor calls from its node lifecycle hooks. This file and those beside it join the rooms, and
-// nothing else does: agentport opens them, skills lets skills in, run and admission follow a graph, judge is the way of a
-// call, call is what the executor holds, confine is the way of a process, house is what they share.
+// nothing else does: agentport opens them, skills lets skills in, run and admission follow a graph, judge, allow and refuse
+// are the way of a call, call is what the executor holds, confine is the way of a process, house is what they share.
 
 import { NodeAdmission } from './admission.ts'
 import { ApprovalDesk } from './approval/desk.ts'
@@ -28,6 +28,7 @@ import { DocumentError } from './core/problem.ts'
 import { isName, printable } from './core/text.ts'
 import { TicketOffice } from './core/ticket.ts'
 import type { Verdict } from './core/verdict.ts'
+import { isWellFormed } from './core/wellformed.ts'
 import type { Enforcer } from './enforcer/enforcer.ts'
 import { refusingEnforcer } from './enforcer/refusing.ts'
 import { type Graph, loadGraph, parseGraph, withHaltingSkills } from './halt/graph.ts'
@@ -238,6 +239,8 @@ export class AgentPort {
     if (!isName(id)) throw new TypeError('a run id is made of ASCII letters, digits and _ . : -')
     const { principal } = options
     if (typeof principal !== 'string' || principal === '') throw new TypeError('a run needs a principal')
+    // Approvals and counters go by it: what has no canonical form is nobody.
+    if (!isWellFormed(principal)) throw new TypeError('the principal of a run is Unicode text')
     const knowledge = readKnowledge(options)
     if (this.#runs.has(id)) throw new AgentPortError('ERR_STATE_INVALID', `run "${id}" is already open`)
     const graph = asGraph(options.graph)
@@ -339,7 +342,13 @@ export class AgentPort {
   ): Promise<readonly SkillStatus[]> {
     const house = this.#house
     const policy = asEngine(source, { variables, conditions: house.conditions, skills: house.skills.values() })
-    await this.#record({ type: 'policy.loaded', policy: policy.digest, files: policy.files, mode: house.config.mode })
+    await this.#record({
+      type: 'policy.loaded',
+      policy: policy.digest,
+      files: policy.files,
+      mode: house.config.mode,
+      ...given('candidate', house.candidate?.digest),
+    })
     // What people agreed to was agreed under the old set.
     house.approvals.revoke({}, 'the policy was replaced')
     house.policy = policy
@@ -454,7 +463,16 @@ function checkOptions(options: AgentPortOptions): void {
   for (const name of Object.keys(options)) {
     if (!OPTIONS.has(name)) throw new TypeError(`AgentPort.open() has no option "${printable(name)}"`)
   }
-  const { rejectedSkills = 'throw' } = options
+  const { rejectedSkills = 'throw', limits, resolver } = options
+  // Found out here, and not as a gateway that denies everything.
+  for (const name of ['reserve', 'release', 'forgetRun'] as const) {
+    if (limits !== undefined && typeof limits?.[name] !== 'function') {
+      throw new TypeError('limits is a store with reserve, release and forgetRun')
+    }
+  }
+  if (resolver !== undefined && typeof resolver?.resolve !== 'function') {
+    throw new TypeError('resolver has a function resolve')
+  }
   if (rejectedSkills !== 'throw' && rejectedSkills !== 'report')
     throw new TypeError("rejectedSkills is 'throw' or 'report'")
 }

@@ -102,10 +102,17 @@ export function allowedCall({ verdict, args, signal, obliged, addresses, accept 
       return denial === undefined ? { accepted: true, value: result.value as T } : { accepted: false, denial }
     },
     fail: async (error: unknown): Promise<void> => {
-      await accept({ outcome: 'failed', detail: describeError(error, 'the tool failed') })
+      // What may not stand in a result may not stand in the log because the tool threw it.
+      const detail = obliged.onResult(describeError(error, TOOL_FAILED))
+      await accept({
+        outcome: 'failed',
+        detail: detail.ok && typeof detail.value === 'string' ? detail.value : TOOL_FAILED,
+      })
     },
   })
 }
+
+const TOOL_FAILED = 'the tool failed'
 
 /** Read once; what is no list of texts confirms nothing. */
 function confirmedIn(options: SettleOptions): readonly string[] {

@@ -1,7 +1,7 @@
 // From a node that may call a tool to a box for what the tool starts: manifest ∩ policy, written down before it is opened,
 // and handed out only when the report says that it is what was asked for.
 
-import type { Granted } from './admission.ts'
+import type { Granted } from './attempt.ts'
 import { type Denial, deny } from './core/denial.ts'
 import { DeniedError } from './core/denied-error.ts'
 import { printable } from './core/text.ts'

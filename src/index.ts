@@ -1,7 +1,7 @@
 // The public surface. Reads as a table of contents; nothing is defined here.
 
 // The gateway
-export { NodeAdmission, type NodeEnd } from './admission.ts'
+export { NodeAdmission } from './admission.ts'
 export {
   AgentPort,
   type AgentPortOptions,
@@ -27,6 +27,7 @@ export type {
 } from './approval/question.ts'
 export { renderApproval } from './approval/render.ts'
 export { type ApprovalSubject, approvalDigest } from './approval/subject.ts'
+export type { NodeEnd } from './attempt.ts'
 // Attestation: who vouches for the code
 export type { SkillBundle, SkillFile } from './attestation/bundle.ts'
 export type { AttestationToken, IssuedToken, TokenBinding, TokenUse } from './attestation/token.ts'

@@ -1,20 +1,23 @@
 // The way of a call through the rooms: manifest → arguments → resources → policy → what the policy obliges to. Each step hands
 // on what is established so far; the first refusal is the answer. That the run, the ticket and the token still hold was
-// checked by the caller, and will be again before the answer is given.
+// checked by the caller, and will be again before the answer is given. Nothing is waited for unless a rule asks another engine.
 
+import type { CallRequest } from './call.ts'
 import type { ApprovalDemand } from './core/approval.ts'
 import type { Charge } from './core/charge.ts'
-import { type Denial, deny, type RuleRef } from './core/denial.ts'
+import type { ConditionQuestion } from './core/condition-port.ts'
+import { type Denial, type DenialCode, deny, type RuleRef, withSubject } from './core/denial.ts'
 import type { JsonObject } from './core/json.ts'
 import type { Obligation } from './core/obligation.ts'
 import { copyPlain } from './core/plain.ts'
 import type { Resource } from './core/resource.ts'
 import { isName } from './core/text.ts'
+import type { Decision } from './core/verdict.ts'
 import { given, type House } from './house.ts'
 import { bindCopied } from './manifest/bind.ts'
 import type { Manifest } from './manifest/manifest.ts'
 import { type CompiledObligations, compileObligations } from './obligation/compile.ts'
-import type { PolicyEngine, PolicyRequest, PolicyVerdict } from './policy/engine.ts'
+import type { PolicyEngine, PolicyRequest } from './policy/engine.ts'
 
 /** What is established about a call when judging ends: as much as was reached, and the refusal if there was one. */
 export interface Judged {
@@ -23,9 +26,17 @@ export interface Judged {
   readonly resources: readonly Resource[]
   readonly rules: readonly RuleRef[]
   readonly denial?: Denial
-  readonly observed?: PolicyVerdict
+  readonly observed?: Observed
   /** Of a call that was not refused: what it takes, obliges to, and people have to agree to. */
   readonly terms?: CallTerms
+}
+
+/** What the candidate policy says of what was asked for. */
+export interface Observed {
+  /** Digest of the candidate. */
+  readonly candidate: string
+  readonly decision: Decision
+  readonly code?: DenialCode
 }
 
 export interface CallTerms {
@@ -54,12 +65,37 @@ export interface Caller {
   readonly dataRegions: readonly string[] | undefined
 }
 
-/** A call that the manifest has: what the policy is to be asked. */
+/** What the policy is asked about a call that the manifest has. */
+export type CallQuestion = PolicyRequest & { readonly skill: string }
+
 export type BoundRequest =
-  | { readonly ok: true; readonly question: PolicyRequest & { readonly skill: string } }
-  | { readonly ok: false; readonly judged: Judged }
+  | {
+      readonly ok: true
+      readonly question: CallQuestion
+      /** The request as it was read, for asking once more: the caller's own object can change meanwhile. */
+      readonly request: CallRequest
+    }
+  | BindingRefused
+
+interface BindingRefused {
+  readonly ok: false
+  readonly judged: Judged
+}
 
 type Answers = Readonly<Record<string, boolean>>
+
+/** What other engines said, to the active policy and to the candidate: the questions of one must not serve the other. */
+export interface Answered {
+  readonly active: Answers
+  readonly candidate: Answers
+}
+
+/** Asks other engines about a call. A denial: while they were asked the attempt lost its standing. */
+export type AskOthers = (
+  question: CallQuestion,
+  ofActive: readonly ConditionQuestion[],
+  ofCandidate: readonly ConditionQuestion[],
+) => Promise<Answered | Denial>
 
 /** The tool a request names, read once and without running a getter; `undefined` when it names none. */
 export function toolOf(request: unknown): string | undefined {
@@ -81,12 +117,15 @@ export function bindRequest(house: House, caller: Caller, tool: string, request:
     const notObject = deny('arguments_invalid', 'the arguments are not an object', { subject })
     return { ok: false, judged: refusal(tool, notObject) }
   }
-  const regions = readRegions(caller.dataRegions, ownValue(request, 'dataRegions'))
+  const regions = readRegions(caller.dataRegions, request)
   if (regions === null) {
     const malformed = deny('request_invalid', 'dataRegions is not a list of texts', { subject })
     return { ok: false, judged: refusal(tool, malformed) }
   }
-  return bindArguments(house, caller, tool, copied.value, regions)
+  const bound = bindArguments(house, caller, tool, copied.value, regions)
+  if (!bound.ok) return bound
+  const asked = { tool, args: copied.value }
+  return { ...bound, request: Object.freeze(regions === undefined ? asked : { ...asked, dataRegions: regions }) }
 }
 
 function bindArguments(
@@ -95,7 +134,7 @@ function bindArguments(
   tool: string,
   copied: JsonObject,
   dataRegions: readonly string[] | undefined,
-): BoundRequest {
+): { readonly ok: true; readonly question: CallQuestion } | BindingRefused {
   const { node, manifest, scopes } = caller
   const subject = { node, tool }
   const bound = bindCopied(manifest, tool, copied)
@@ -120,77 +159,121 @@ function bindArguments(
 }
 
 /** The policy's answer, and what follows from it for the arguments. */
-export function judge(
-  house: House,
-  caller: Caller,
-  question: PolicyRequest & { readonly skill: string },
-  answers?: Answers,
-): Judged {
-  const first = evaluate(house, answers === undefined ? question : { ...question, answers })
-  const { terms, args } = first
-  if (terms === undefined || args === undefined || terms.obligations.length === 0) return first
-  const { obliged } = terms
-  const obligedArgs = obliged.onArguments(args)
-  if (!obligedArgs.ok) return refused(first, obligedArgs.denial)
-  const tool = obliged.rewriteTo ?? first.tool
-  if (!obligedArgs.changed && tool === first.tool) return first
-  return judgeRewritten(house, caller, question, first, terms, tool, obligedArgs.args, answers)
+export function judge(house: House, caller: Caller, question: CallQuestion, ask: AskOthers): Judged | Promise<Judged> {
+  return next(evaluate(house, question, house.candidate, ask), (first) => {
+    const { terms, args } = first
+    if (terms === undefined || args === undefined || terms.obligations.length === 0) return first
+    const obligedArgs = terms.obliged.onArguments(args)
+    if (!obligedArgs.ok) {
+      return refused(first, withSubject(obligedArgs.denial, { node: caller.node, tool: first.tool }))
+    }
+    const tool = terms.obliged.rewriteTo ?? first.tool
+    if (!obligedArgs.changed && tool === first.tool) return first
+    return judgeRewritten(house, caller, question, { first, terms, tool, args: obligedArgs.args }, ask)
+  })
+}
+
+interface Rewritten {
+  readonly first: Judged
+  readonly terms: CallTerms
+  readonly tool: string
+  readonly args: JsonObject
 }
 
 /**
- * What runs is judged, and not only what was asked for: other arguments or another tool go the whole way again. What the
- * first judgement took, obliged to and asked people for stays.
+ * What runs is judged, and not only what was asked for: other arguments or another tool go the whole way again, with
+ * answers of their own where a rule asks. What the first judgement took, obliged to and asked people for stays.
  */
 function judgeRewritten(
   house: House,
   caller: Caller,
-  { dataRegions }: PolicyRequest,
-  first: Judged,
-  before: CallTerms,
-  tool: string,
-  args: JsonObject,
-  answers: Answers | undefined,
-): Judged {
+  { dataRegions }: CallQuestion,
+  rewritten: Rewritten,
+  ask: AskOthers,
+): Judged | Promise<Judged> {
+  const { first, tool, args } = rewritten
   const missing = undeclared(caller, tool)
   if (missing !== undefined) return refused(first, missing)
   const bound = bindArguments(house, caller, tool, args, dataRegions)
-  if (!bound.ok) return bound.judged
-  const second = evaluate(house, answers === undefined ? bound.question : { ...bound.question, answers })
-  const { terms } = second
-  if (terms === undefined || second.args === undefined) return second
-  const again = terms.obliged.onArguments(second.args)
-  const isStable = again.ok && !again.changed && (terms.obliged.rewriteTo ?? tool) === tool
-  if (!isStable) {
+  if (!bound.ok) return { ...bound.judged, ...given('observed', first.observed) }
+  // The candidate was told of what was asked for; what it would have made of it is its own.
+  return next(evaluate(house, bound.question, undefined, ask), (second) => joined(house, caller, rewritten, second))
+}
+
+function joined(house: House, caller: Caller, { first, terms: before, tool }: Rewritten, judged: Judged): Judged {
+  const second = { ...judged, ...given('observed', first.observed) }
+  const { terms, args } = second
+  if (terms === undefined || args === undefined) return second
+  const obligations = union(before.obligations, terms.obligations, ({ id }) => id)
+  const obliged = compiled(house.policy, obligations)
+  // All of them together: canonical form can bring back what the first had taken out.
+  const again = obliged.onArguments(args)
+  if (!again.ok || again.changed || (obliged.rewriteTo ?? tool) !== tool) {
     const detail = 'what the obligations make of this call is obliged to be yet another one'
     return refused(second, deny('obligation_unmet', detail, { subject: { node: caller.node, tool } }))
   }
-  const obligations = union(before.obligations, terms.obligations, ({ id }) => id)
+  const demands = union(before.demands, terms.demands, ({ rule }) => rule)
   return {
     ...second,
-    ...given('observed', first.observed),
+    // Those who ask people, where anybody has to be asked.
+    rules:
+      before.demands.length === 0
+        ? second.rules
+        : union(first.rules, terms.demands.length === 0 ? [] : second.rules, ({ id }) => id),
     terms: {
       charges: union(before.charges, terms.charges, ({ key, kind }) => `${kind} ${key}`),
       obligations,
-      obliged: compiled(house.policy, obligations),
-      demands: union(before.demands, terms.demands, ({ rule }) => rule),
+      obliged,
+      demands,
     },
   }
 }
 
-function evaluate(house: House, question: PolicyRequest): Judged {
-  const { tool, args, resources } = question
-  const verdict = house.policy.evaluate(question)
-  const judged = {
-    tool,
-    args,
-    resources,
-    rules: verdict.rules,
-    ...given('observed', house.candidate?.evaluate(question)),
+/** The verdicts on one question, after other engines were asked where a rule asks them. */
+function evaluate(
+  house: House,
+  question: CallQuestion,
+  candidate: PolicyEngine | undefined,
+  ask: AskOthers,
+): Judged | Promise<Judged> {
+  const ofActive = house.policy.unanswered(question)
+  const ofCandidate = candidate?.unanswered(question) ?? NO_QUESTIONS
+  if (ofActive.length === 0 && ofCandidate.length === 0) {
+    return decided(house.policy, question, observe(candidate, question))
   }
+  return ask(question, ofActive, ofCandidate).then((answered) => {
+    if ('code' in answered) return { ...refusal(question.tool, answered), args: question.args }
+    const { active, candidate: observed } = answered
+    return decided(
+      house.policy,
+      { ...question, answers: active },
+      observe(candidate, { ...question, answers: observed }),
+    )
+  })
+}
+
+function decided(policy: PolicyEngine, question: CallQuestion, observed: Observed | undefined): Judged {
+  const { tool, args, resources } = question
+  const verdict = policy.evaluate(question)
+  const judged = { tool, args, resources, rules: verdict.rules, ...given('observed', observed) }
   if (verdict.decision === 'deny') return { ...judged, denial: verdict.denial }
   const { charges, obligations } = verdict
   const demands = verdict.decision === 'escalate' ? verdict.demands : NO_DEMANDS
-  return { ...judged, terms: { charges, obligations, obliged: compiled(house.policy, obligations), demands } }
+  return { ...judged, terms: { charges, obligations, obliged: compiled(policy, obligations), demands } }
+}
+
+/** Evaluated and nothing else: what it would take, oblige to or ask people for has no effect. */
+function observe(candidate: PolicyEngine | undefined, question: CallQuestion): Observed | undefined {
+  if (candidate === undefined) return undefined
+  const verdict = candidate.evaluate(question)
+  const { decision } = verdict
+  const code = verdict.decision === 'deny' ? verdict.code : decision === 'escalate' ? 'approval_required' : undefined
+  return { candidate: candidate.digest, decision, ...given('code', code) }
+}
+
+/** Without a promise where there is none: most calls wait for nobody. */
+function next<T, U>(value: T | Promise<T>, then: (value: T) => U | Promise<U>): U | Promise<U> {
+  return value instanceof Promise ? value.then(then) : then(value)
 }
 
 // Compiling takes expressions apart, and the same few lists come back with every call of a tool.
@@ -230,6 +313,7 @@ function undeclared(caller: Caller, tool: string): Denial | undefined {
 }
 
 const NO_RESOURCES: readonly Resource[] = Object.freeze([])
+const NO_QUESTIONS: readonly ConditionQuestion[] = Object.freeze([])
 const NO_DEMANDS: readonly ApprovalDemand[] = Object.freeze([])
 
 /** What is established when judging ends before there are resources. */
@@ -249,13 +333,22 @@ function union<T>(first: readonly T[], second: readonly T[], key: (item: T) => s
 }
 
 /** The regions of the run and of the call together; `null` when the call's are no list of texts. */
-function readRegions(ofRun: readonly string[] | undefined, ofCall: unknown): readonly string[] | undefined | null {
-  if (ofCall === undefined) return ofRun
+function readRegions(ofRun: readonly string[] | undefined, request: unknown): readonly string[] | undefined | null {
+  const given = typeof request === 'object' && request !== null && 'dataRegions' in request
+  if (!given) return ofRun
+  const ofCall = ownValue(request, 'dataRegions')
+  // Said, but not so that it can be read once (inherited, or by a getter): not the same as not said.
+  if (ofCall === undefined) return isOwnData(request, 'dataRegions') ? ofRun : null
   const copied = copyPlain(ofCall)
   if (!copied.ok || !Array.isArray(copied.value)) return null
   const regions = copied.value as readonly unknown[]
   if (!regions.every((region): region is string => typeof region === 'string')) return null
   return Object.freeze([...new Set([...(ofRun ?? []), ...regions])])
+}
+
+function isOwnData(object: object, key: string): boolean {
+  const descriptor = Object.getOwnPropertyDescriptor(object, key)
+  return descriptor !== undefined && 'value' in descriptor
 }
 
 function isObject(value: unknown): value is JsonObject {

@@ -1,6 +1,7 @@
 // One traversal of a graph: admits nodes, ends them, halts, and writes down each of these.
 
-import { type Granted, NodeAdmission, type NodeEnd, type RunOfNode } from './admission.ts'
+import { NodeAdmission } from './admission.ts'
+import type { Granted, NodeEnd, RunOfNode } from './attempt.ts'
 import { type AuditEvent, denialFields } from './audit/event.ts'
 import { canonicalJson } from './core/canonical.ts'
 import { randomHex, sha256Hex } from './core/crypto.ts'
@@ -364,16 +365,23 @@ export class Run implements RunOfNode {
     this.#admissions.clear()
     this.#house.verifier.revoke(this.id)
     this.#house.approvals.revoke({ run: this.id }, 'the run is closed')
-    try {
-      Promise.resolve(this.#house.limits.forgetRun(this.id)).catch(() => undefined)
-    } catch {
-      // Its counters stay until the store drops them: too much is counted, never too little.
-    }
+    const forgotten = this.#forgetLimits()
     await this.recordHalt()
     // Their attempts have ended, so they are closing; the log must not be closed before it says how that went.
     await new Deadline(this.#house.clock, CONFINEMENTS_TIMEOUT_MS).race(Promise.all(this.#confinements))
     await record(this.#house, { type: 'run.closed', run: this.id, state: summary.state })
+    // Before another run can have this name: what it will have taken must not be forgotten with what this one took.
+    await new Deadline(this.#house.clock, RECORD_TIMEOUT_MS).race(forgotten)
     this.#onClose()
     return summary
+  }
+
+  /** Never rejects: counters that are not dropped now stay until the store drops them. Too much is counted, never too little. */
+  async #forgetLimits(): Promise<void> {
+    try {
+      await this.#house.limits.forgetRun(this.id)
+    } catch {
+      // As above.
+    }
   }
 }

@@ -20,40 +20,72 @@ const CODES: Readonly<Record<Charge['kind'], DenialCode>> = {
   budget: 'budget_exhausted',
 }
 
-/** Takes what the call needs, all of it or nothing; or says why not. */
-export async function reserve(
+/** Takes what the call needs, all of it or nothing; or says why not. A promise only where the store needs one. */
+export function reserve(
   house: House,
   lease: Lease,
   leaseMs: number,
   deadline: Deadline,
   subject: DenialSubject,
-): Promise<Denial | undefined> {
+): Denial | undefined | Promise<Denial | undefined> {
   const { charges, id } = lease
   if (charges.length === 0) return undefined
-  let reservation: Reservation | typeof LATE
   try {
-    const asked = house.limits.reserve(charges, id, Math.max(1, Math.ceil(leaseMs)))
-    reservation = isPromise(asked) ? await deadline.race(asked) : asked
-    if (reservation === LATE) {
-      // It may still be counted after the answer was no: it is given back when it is.
-      if (isPromise(asked)) asked.then(() => giveBack(house, lease, 'undone')).catch(() => undefined)
-      return deny('limit_unavailable', 'counting took longer than the deadline', { subject })
-    }
+    const answer = house.limits.reserve(charges, id, Math.max(1, Math.ceil(leaseMs)))
+    return isThenable(answer)
+      ? awaitReservation(house, lease, Promise.resolve(answer), deadline, subject)
+      : denialOf(house, lease, answer, subject)
   } catch {
-    return deny('limit_unavailable', `the store of limits failed: ${listed(charges)}`, { subject })
+    return failed(house, lease, subject)
   }
-  if (typeof reservation !== 'object' || reservation === null) {
-    return deny('limit_unavailable', 'the store of limits gave no answer', { subject })
+}
+
+async function awaitReservation(
+  house: House,
+  lease: Lease,
+  asked: Promise<Reservation>,
+  deadline: Deadline,
+  subject: DenialSubject,
+): Promise<Denial | undefined> {
+  try {
+    const answer = await deadline.race(asked)
+    if (answer !== LATE) return denialOf(house, lease, answer, subject)
+  } catch {
+    return failed(house, lease, subject)
   }
-  if (reservation.ok === true) return undefined
-  const { charge, retryAfterMs } = reservation
-  const code: DenialCode | undefined = CODES[charge?.kind]
-  if (code === undefined) return deny('limit_unavailable', 'the store of limits gave no answer', { subject })
-  const wait = retryAfterMs === undefined ? '' : `; may fit after ${Math.ceil(retryAfterMs)} ms`
+  // It may still be counted after the answer was no: it is given back when it is.
+  const undo = (): void => giveBack(house, lease, 'undone')
+  asked.then(undo, undo)
+  return deny('limit_unavailable', 'counting took longer than the deadline', { subject })
+}
+
+/** A store that failed, or answers nonsense, may have counted all the same. */
+function failed(house: House, lease: Lease, subject: DenialSubject): Denial {
+  giveBack(house, lease, 'undone')
+  return deny('limit_unavailable', `the store of limits failed: ${listed(lease.charges)}`, { subject })
+}
+
+/** Why the store refuses; nothing where it says exactly that it does not. Throws for an answer that cannot be read. */
+function denialOf(house: House, lease: Lease, answer: unknown, subject: DenialSubject): Denial | undefined {
+  const {
+    ok,
+    charge: refused,
+    retryAfterMs,
+  } = answer as Partial<Record<keyof Extract<Reservation, { ok: false }>, unknown>>
+  if (ok === true) return undefined
+  // The store says which, and the policy says what that one is.
+  const charge = ok === false ? lease.charges.find((one) => isSame(one, refused)) : undefined
+  if (charge === undefined) return failed(house, lease, subject)
+  const wait = typeof retryAfterMs === 'number' ? `; may fit after ${Math.ceil(retryAfterMs)} ms` : ''
   const per = charge.perMs === undefined ? '' : ` per ${charge.perMs} ms`
-  return deny(code, `${charge.limit} allows ${charge.max}${per}, and ${charge.amount} more do not fit${wait}`, {
-    subject,
-  })
+  const detail = `${charge.limit} allows ${charge.max}${per}, and ${charge.amount} more do not fit${wait}`
+  return deny(CODES[charge.kind], detail, { subject })
+}
+
+function isSame(charge: Charge, refused: unknown): boolean {
+  if (typeof refused !== 'object' || refused === null) return false
+  const { kind, key } = refused as Partial<Charge>
+  return charge.kind === kind && charge.key === key
 }
 
 /** Never fails: what cannot be given back ends with its lease. */
@@ -79,6 +111,6 @@ function listed(charges: readonly Charge[]): string {
   return [...new Set(charges.map(({ limit }) => limit))].sort().join(', ')
 }
 
-function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
-  return typeof (value as { then?: unknown } | null)?.then === 'function'
+function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
 }

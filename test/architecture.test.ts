@@ -94,12 +94,16 @@ describe('the rooms', () => {
   test('the facade alone joins the rooms; index.ts only re-exports', () => {
     const facade = [
       'admission.ts',
+      'allow.ts',
       'approval-record.ts',
+      'attempt.ts',
       'agentport.ts',
       'call.ts',
+      'call-record.ts',
       'confine.ts',
       'house.ts',
       'judge.ts',
+      'refuse.ts',
       'run.ts',
       'skills.ts',
       'terms.ts',

@@ -9,7 +9,9 @@ import { loadGraph } from '../halt/graph.ts'
 import { capabilitiesOf } from '../manifest/capabilities.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import { ManifestValidator } from '../manifest/validator.ts'
+import { realPaths } from '../node/real-paths.ts'
 import { PolicyEngine } from '../policy/engine.ts'
+import { describeNearGrant } from '../policy/fit-nearest.ts'
 import { type Command, type Output, readOptions, readPairs, UsageError } from './command.ts'
 import { type DocumentKind, type FoundDocument, findDocuments, skillNameFor } from './documents.ts'
 
@@ -20,6 +22,7 @@ A directory is searched for files named policy.*, *.policy.*, manifest.*, claw.t
 All policies found form one set.
 
   --var name=value   value of \${name} in policies and manifests; repeatable
+  --filesystem       paths of manifests are followed through the links of this machine, and judged where they really lie
   --strict           warnings count as problems
   --json             one JSON object: { ok, documents, problems }
 
@@ -37,6 +40,7 @@ export const check: Command = {
   run: async (args, output) => {
     const { values, positionals } = readOptions(args, {
       var: { type: 'string', multiple: true },
+      filesystem: { type: 'boolean' },
       strict: { type: 'boolean' },
       json: { type: 'boolean' },
     })
@@ -46,7 +50,7 @@ export const check: Command = {
       throw new UsageError(
         `nothing in ${positionals.join(', ')} is named like a policy, manifest, graph or trust document`,
       )
-    const checked = checkDocuments(found, readPairs(values['var'], 'var'))
+    const checked = checkDocuments(found, readPairs(values['var'], 'var'), values['filesystem'] === true)
     const failed = checked.problems.some((problem) => problem.severity === 'error' || values['strict'] === true)
     if (values['json'] === true) output.out(JSON.stringify({ ok: !failed, ...checked }, undefined, 2))
     else report(checked, failed, output)
@@ -54,7 +58,11 @@ export const check: Command = {
   },
 }
 
-function checkDocuments(found: readonly FoundDocument[], variables: Readonly<Record<string, string>>): Checked {
+function checkDocuments(
+  found: readonly FoundDocument[],
+  variables: Readonly<Record<string, string>>,
+  filesystem: boolean,
+): Checked {
   const problems: Problem[] = []
   const of = (kind: DocumentKind): readonly SourceText[] =>
     found.filter((one) => one.kind === kind).map((one) => one.source)
@@ -77,6 +85,7 @@ function checkDocuments(found: readonly FoundDocument[], variables: Readonly<Rec
     const { manifest } = validated
     skills.set(manifest.skill, manifest)
     if (engine !== undefined) problems.push(...excessProblems(engine, manifest, source))
+    if (filesystem) problems.push(...realPathProblems(engine, manifest, source))
   }
 
   for (const source of of('graph')) {
@@ -95,16 +104,44 @@ function checkDocuments(found: readonly FoundDocument[], variables: Readonly<Rec
 function excessProblems(engine: PolicyEngine, manifest: Manifest, source: SourceText): readonly Problem[] {
   const parsed = parseDocument(source)
   if (!parsed.ok) return parsed.problems
-  return engine.excess(capabilitiesOf(manifest)).map(({ kind, text, pointer }) =>
-    parsed.document.problem(
+  return engine.excess(capabilitiesOf(manifest)).map(({ kind, text, pointer, nearest, missing }) => {
+    const [near] = nearest
+    const what = `no policy permits skill "${manifest.skill}" this ${kind}: ${text}`
+    return parsed.document.problem(
       'not_granted',
       pointer,
-      `no policy permits skill "${manifest.skill}" this ${kind}: ${text}`,
-      {
-        hint: 'add it to a permit, or take it out of the manifest',
-      },
+      near === undefined ? what : `${what} (${describeNearGrant(near)})`,
+      { hint: `take it out of the manifest, or permit it: ${missing}` },
+    )
+  })
+}
+
+/** What the lists hide: a permitted path that is a link to another one. */
+function realPathProblems(
+  engine: PolicyEngine | undefined,
+  manifest: Manifest,
+  source: SourceText,
+): readonly Problem[] {
+  const parsed = parseDocument(source)
+  if (!parsed.ok) return parsed.problems
+  const { document } = parsed
+  const asked = capabilitiesOf(manifest)
+  const { capabilities, moved, missing, unresolved } = realPaths(asked)
+  const known = new Set(engine?.excess(asked).map(({ pointer }) => pointer))
+  const beyond = new Set(engine?.excess(capabilities).map(({ pointer }) => pointer))
+  return [
+    ...moved.flatMap(({ kind, pointer, text, real }) => {
+      if (!beyond.has(pointer) || known.has(pointer)) return []
+      const message = `no policy permits skill "${manifest.skill}" this ${kind} where it really lies: ${text} is ${real}`
+      return [document.problem('not_granted', pointer, message, { hint: 'remove the link, or permit its target' })]
+    }),
+    ...missing.map(({ pointer, path }) =>
+      document.problem('unknown_reference', pointer, `there is no ${path} on this machine`, { severity: 'warning' }),
     ),
-  )
+    ...unresolved.map(({ pointer, text, reason }) =>
+      document.problem('invalid_value', pointer, `where ${text} really lies is not known: ${reason}`),
+    ),
+  ]
 }
 
 function graphProblems(

@@ -15,18 +15,31 @@ const SHORT = 6
 
 const NONE: readonly never[] = []
 
-/** Rules by path pattern, or by name where `exact`. */
+/** One path pattern and its rule; a list linked to the others of a short list. */
+interface PathEntry {
+  /** Of a pattern that is a literal path, or one with `**` behind it: the path. */
+  readonly literal: string | undefined
+  /** Whether `**` stands behind the literal. */
+  readonly tree: boolean
+  readonly pattern: PathPattern
+  readonly rule: Rule
+  readonly next: PathEntry | undefined
+}
+
 class PathList {
-  readonly #entries: { readonly pattern: PathPattern; readonly rule: Rule }[] = []
+  #first: PathEntry | undefined
+  #count = 0
   #index: PathIndex<Rule> | undefined
 
   add(pattern: PathPattern, rule: Rule): void {
-    this.#entries.push({ pattern, rule })
+    this.#count++
     if (this.#index !== undefined) this.#index.add(pattern, rule)
-    else if (this.#entries.length > SHORT) {
+    else if (this.#count <= SHORT) this.#first = pathEntry(pattern, rule, this.#first)
+    else {
       this.#index = new PathIndex()
-      for (const entry of this.#entries) this.#index.add(entry.pattern, entry.rule)
-      this.#entries.length = 0
+      for (let entry = this.#first; entry !== undefined; entry = entry.next) this.#index.add(entry.pattern, entry.rule)
+      this.#index.add(pattern, rule)
+      this.#first = undefined
     }
   }
 
@@ -36,9 +49,28 @@ class PathList {
       this.#index.find(path, found)
       return found
     }
-    for (const { pattern, rule } of this.#entries) if (pathMatches(pattern, path)) found.push(rule)
+    for (let entry = this.#first; entry !== undefined; entry = entry.next) {
+      if (entryMatches(entry, path)) found.push(entry.rule)
+    }
     return found
   }
+}
+
+function pathEntry(pattern: PathPattern, rule: Rule, next: PathEntry | undefined): PathEntry {
+  const { segments } = pattern
+  const tree = segments.at(-1)?.kind === 'rest'
+  const parts = (tree ? segments.slice(0, -1) : segments).map((segment) =>
+    segment.kind === 'literal' ? segment.text : undefined,
+  )
+  // The root by itself is a literal without segments, and matches no other path; below it there is everything.
+  const literal = parts.includes(undefined) || parts.length === 0 ? undefined : `/${parts.join('/')}`
+  return { literal, tree, pattern, rule, next }
+}
+
+function entryMatches({ literal, tree, pattern }: PathEntry, path: string): boolean {
+  if (literal === undefined) return pathMatches(pattern, path)
+  if (!path.startsWith(literal)) return false
+  return path.length === literal.length || (tree && path.charCodeAt(literal.length) === 0x2f)
 }
 
 export class Bucket {
@@ -48,8 +80,11 @@ export class Bucket {
   readonly permits: readonly Rule[]
   /** Statements of other effects that name no resource: they are about the call as such. */
   readonly bare: readonly Rule[]
+  /** Whether hosts are found by {@link findHosts} instead of walking {@link hosts}. */
+  readonly isLong: boolean
   // Made when first needed: most pairs of who and tool name one kind of resource, and there are many pairs.
-  #hosts: HostEntry<Rule>[] | undefined
+  /** Host patterns of a short list, one linked to the next. */
+  hosts: HostEntry<Rule> | undefined
   #hostIndex: HostIndex<Rule> | undefined
   #reads: PathList | undefined
   #writes: PathList | undefined
@@ -64,18 +99,22 @@ export class Bucket {
     this.permits = permits.length === 0 ? NONE : permits.sort(byId)
     this.bare = bare.length === 0 ? NONE : bare.sort(byId)
     for (const rule of rules) this.#add(rule)
-    if (this.#hosts !== undefined && this.#hosts.length > SHORT) {
-      this.#hostIndex = new HostIndex()
-      for (const { pattern, value } of this.#hosts) this.#hostIndex.add(pattern, value)
-      this.#hosts = undefined
-    }
+    let count = 0
+    for (let entry = this.hosts; entry !== undefined; entry = entry.next) count++
+    this.isLong = count > SHORT
+    if (!this.isLong) return
+    this.#hostIndex = new HostIndex()
+    for (let entry = this.hosts; entry !== undefined; entry = entry.next)
+      this.#hostIndex.add(entry.pattern, entry.value)
+    // A table of many networks takes a while to build, which must not be the first decision's.
+    this.#hostIndex.prepare()
+    this.hosts = undefined
   }
 
   #add(rule: Rule): void {
     const { hosts, reads, writes, binaries, env, scopes } = rule.resources
     for (const pattern of hosts) {
-      this.#hosts ??= []
-      this.#hosts.push({ pattern, value: rule, next: undefined })
+      this.hosts = { pattern, value: rule, next: this.hosts }
     }
     for (const pattern of reads) {
       this.#reads ??= new PathList()
@@ -104,9 +143,10 @@ export class Bucket {
    * `hostTouches`. One can come twice.
    */
   findHosts(network: NetworkResource): readonly HostEntry<Rule>[] {
-    if (this.#hostIndex === undefined) return this.#hosts ?? NONE
     const found: HostEntry<Rule>[] = []
-    for (const reading of hostReadings(network.host)) this.#hostIndex.find(reading, found)
+    if (this.#hostIndex !== undefined) {
+      for (const reading of hostReadings(network.host)) this.#hostIndex.find(reading, found)
+    } else for (let entry = this.hosts; entry !== undefined; entry = entry.next) found.push(entry)
     return found
   }
 

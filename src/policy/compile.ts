@@ -14,9 +14,16 @@ import { isSyscallName, SYSCALL_NAME_HINT } from '../core/syscall-name.ts'
 import { isName } from '../core/text.ts'
 import { type EgressTable, indexHosts } from './egress.ts'
 import type { CountedBy, LimitSpec } from './limit.ts'
-import type { Effect, Restraint, Rule } from './rule.ts'
+import { type Effect, makeRule, type Restraint, type Rule } from './rule.ts'
 import type { RawEgress, RawLimit, RawObligation, RawPolicy, RawRule } from './schema.ts'
-import { NO_PROCESS_LISTS, type Pointer, type ProcessLists, Reporter, StatementCompiler } from './statement.ts'
+import {
+  NO_PROCESS_LISTS,
+  type Pointer,
+  type ProcessLists,
+  Reporter,
+  StatementCompiler,
+  type StatementPart,
+} from './statement.ts'
 import type { SetVocabulary } from './vocabulary.ts'
 
 const NAME_RULE = 'ASCII letters and digits, inside also _ . : -'
@@ -102,35 +109,35 @@ export class DocumentCompiler {
 
   #rule(raw: RawRule, at: Pointer): Rule {
     const approval = this.#approval(raw, at)
-    return {
+    return makeRule({
       ...this.#statement(raw, raw.effect, at, { libraries: raw.libraries, rights: raw.process_rights }),
       restraint: this.#restraint(raw, at),
       approval,
       limit: undefined,
       obligation: undefined,
-    }
+    })
   }
 
   #limit(raw: RawLimit, at: Pointer): Rule {
     const limit = this.#limitSpec(raw, at)
-    return {
+    return makeRule({
       ...this.#statement(raw, 'limit', at),
       restraint: NO_RESTRAINT,
       approval: undefined,
       limit,
       obligation: undefined,
-    }
+    })
   }
 
   #obligation(raw: RawObligation, at: Pointer): Rule {
     const obligation = this.#obligationOf(raw, at)
-    return {
+    return makeRule({
       ...this.#statement(raw, 'oblige', at),
       restraint: NO_RESTRAINT,
       approval: undefined,
       limit: undefined,
       obligation,
-    }
+    })
   }
 
   #statement(
@@ -138,14 +145,14 @@ export class DocumentCompiler {
     effect: Effect,
     at: Pointer,
     lists: ProcessLists = NO_PROCESS_LISTS,
-  ): Omit<Rule, 'restraint' | 'approval' | 'limit' | 'obligation'> {
+  ): StatementPart & Pick<Rule, 'ref'> {
     const { file } = this.#to.document
     const { line, column } = this.#to.document.locate(formatPointer(at))
     this.#claimId(raw.id, at, `${file}:${line}`)
     this.#statements.requireWhom(raw.id, raw, at)
     const about = { id: raw.id, effect, file, line, column }
     const ref = Object.freeze(raw.reason === undefined ? about : { ...about, reason: raw.reason })
-    return { ref, refs: Object.freeze([ref]), effect, ...this.#statements.compile(raw, effect, at, lists) }
+    return { ref, ...this.#statements.compile(raw, effect, at, lists) }
   }
 
   #claimId(id: string, at: Pointer, place: string): void {

@@ -12,7 +12,7 @@ export interface Condition {
   readonly optional: boolean
   readonly test: Test
   /** Types of values for which it can hold; what a tool's input schema is held against. */
-  readonly types: ReadonlySet<JsonType>
+  readonly types: readonly JsonType[]
   /** Where the condition is a bound and nothing else: what {@link test} asks. */
   readonly range: Range | undefined
   /** How the condition reads, for explanations. */

@@ -18,6 +18,7 @@ import {
   subjectOf,
 } from './explain.ts'
 import { type Guard, holds } from './guard.ts'
+import type { HostEntry } from './host-index.ts'
 import { chargesOf } from './limit.ts'
 import { reachCovers, reachTouches } from './reach.ts'
 import type { Question } from './request.ts'
@@ -142,7 +143,7 @@ class Stops {
 
   /** Puts the rule where it belongs; whether it holds. */
   consider(rule: Rule): boolean {
-    const truth = holds(rule.guards, this.question)
+    const truth = holds(rule, this.question)
     if (truth === true) this.#matched = added(this.#matched, rule)
     else if (truth === undefined) this.#untold = added(this.#untold, rule)
     return truth === true
@@ -197,7 +198,7 @@ function grantOfCall(buckets: readonly Bucket[], { question, matched }: Stops): 
   let permit: Rule | undefined
   for (const { permits } of buckets) {
     // Sorted by id: the first that holds is the smallest of its bucket.
-    const first = permits.find((rule) => holds(rule.guards, question) === true)
+    const first = permits.find((rule) => holds(rule, question) === true)
     if (first !== undefined) permit = smaller(permit, first)
   }
   let either = permit
@@ -243,17 +244,25 @@ interface Best {
 function ofNetwork(buckets: readonly Bucket[], network: NetworkResource, stops: Stops): Best {
   const best: Best = { permit: undefined, approval: undefined }
   for (const bucket of buckets) {
-    for (const { pattern, value: rule } of bucket.findHosts(network)) {
-      const { reach } = rule
-      if (rule.effect !== 'permit') {
-        if (!hostTouches(pattern, network) || (reach !== undefined && !reachTouches(reach, network))) continue
-        if (!stops.consider(rule) || rule.effect !== 'require_approval') continue
-      }
-      if (!hostCovers(pattern, network) || (reach !== undefined && !reachCovers(reach, network))) continue
-      offer(best, rule, stops.question)
-    }
+    if (bucket.isLong) for (const entry of bucket.findHosts(network)) weighHost(entry, network, stops, best)
+    else for (let entry = bucket.hosts; entry !== undefined; entry = entry.next) weighHost(entry, network, stops, best)
   }
   return best
+}
+
+function weighHost(
+  { pattern, value: rule }: HostEntry<Rule>,
+  network: NetworkResource,
+  stops: Stops,
+  best: Best,
+): void {
+  const { effect, reach } = rule
+  if (effect !== 'permit') {
+    if (!hostTouches(pattern, network) || (reach !== undefined && !reachTouches(reach, network))) return
+    if (!stops.consider(rule) || effect !== 'require_approval') return
+  }
+  if (!hostCovers(pattern, network) || (reach !== undefined && !reachCovers(reach, network))) return
+  offer(best, rule, stops.question)
 }
 
 function ofNamed(buckets: readonly Bucket[], resource: Exclude<Resource, NetworkResource>, stops: Stops): Best {
@@ -271,7 +280,7 @@ function offer(best: Best, rule: Rule, question: Question): void {
   if (rule.effect === 'permit') {
     const { permit } = best
     if (permit !== undefined && byId(permit, rule) <= 0) return
-    if (holds(rule.guards, question) === true) best.permit = rule
+    if (holds(rule, question) === true) best.permit = rule
   } else best.approval = smaller(best.approval, rule)
 }
 

@@ -3,6 +3,7 @@
 
 import { hostPatternsContain } from '../core/host-union.ts'
 import { LIMITS } from '../core/limits.ts'
+import { literalPathPattern } from '../core/path-literal.ts'
 import type { Granting, Wish } from './fit-wish.ts'
 
 /** More tools than this are written as all of the skill's. */
@@ -48,7 +49,7 @@ function toolsFor(wish: Wish, { tools }: Granting): readonly string[] {
 
 function resourceKeys(wish: Wish): string {
   const { kind, text } = wish
-  const entry = `[${quote(kind === 'binary' ? asPattern(text) : text)}]`
+  const entry = `[${quote(kind === 'binary' ? literalPathPattern(text) : text)}]`
   switch (kind) {
     case 'tool':
       return ''
@@ -84,9 +85,4 @@ function quote(text: string): string {
   if (/^[A-Za-z][A-Za-z0-9_-]*$/.test(text) && !WORDS.test(text)) return text
   // A policy reads ${ as the begin of a variable.
   return JSON.stringify(text.replaceAll('${', () => '$${'))
-}
-
-/** The pattern that is `path` and nothing else. */
-function asPattern(path: string): string {
-  return path.replace(/[!"()*+?@[\\\]{|}]/g, '\\$&')
 }

@@ -6,7 +6,7 @@ import { conditionKey } from '../core/condition-port.ts'
 import type { Glob } from '../core/glob.ts'
 import { type Condition, holdsOne } from './condition.ts'
 import type { Question } from './request.ts'
-import type { Effect } from './rule.ts'
+import type { Effect, Rule } from './rule.ts'
 import type { TimeWindow } from './time-window.ts'
 import type { Truth } from './value-test.ts'
 
@@ -20,11 +20,17 @@ export interface Guard {
   readonly condition?: Condition
 }
 
-/** Whether all guards hold, by Kleene's "and". */
-export function holds(guards: readonly Guard[], question: Question): Truth {
-  let truth: Truth = true
-  for (const guard of guards) {
-    const one = guard.test(question)
+/** Whether all guards of the rule hold, by Kleene's "and". */
+export function holds({ first, second, third, guards }: Rule, question: Question): Truth {
+  if (first === undefined) return true
+  let truth = first.test(question)
+  if (truth === false || second === undefined) return truth
+  const other = second.test(question)
+  if (other === false) return false
+  if (other === undefined) truth = undefined
+  if (!third) return truth
+  for (let index = 2; index < guards.length; index++) {
+    const one = guards[index]?.test(question)
     if (one === false) return false
     if (one === undefined) truth = undefined
   }

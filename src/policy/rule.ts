@@ -60,11 +60,45 @@ export interface Rule {
   readonly reach: Reach | undefined
   /** Besides roles, tools and resources; what asks another engine comes last. */
   readonly guards: readonly Guard[]
+  /** The first two of {@link guards}, and whether there are more: most rules have no more, and need not fetch the list. */
+  readonly first: Guard | undefined
+  readonly second: Guard | undefined
+  readonly third: boolean
   /** Whether everything it depends on is known before there is a call. Only such a permit gives a process anything. */
   readonly certain: boolean
   readonly approval: ApprovalDemand | undefined
   readonly limit: LimitSpec | undefined
   readonly obligation: Obligation | undefined
+}
+
+/**
+ * The rule, as one literal. Joined by spreading, every rule would have a hidden class of its own, and each look at one
+ * would cost what a look-up by name costs: with thousands of rules most of the time of a decision.
+ */
+export function makeRule(part: Omit<Rule, 'refs' | 'effect' | 'first' | 'second' | 'third'>): Rule {
+  return {
+    first: part.guards[0],
+    second: part.guards[1],
+    third: part.guards.length > 2,
+    guards: part.guards,
+    reach: part.reach,
+    effect: part.ref.effect,
+    refs: Object.freeze([part.ref]),
+    ref: part.ref,
+    namesResources: part.namesResources,
+    processOnly: part.processOnly,
+    certain: part.certain,
+    everyone: part.everyone,
+    roles: part.roles,
+    nodes: part.nodes,
+    tools: part.tools,
+    skills: part.skills,
+    resources: part.resources,
+    restraint: part.restraint,
+    approval: part.approval,
+    limit: part.limit,
+    obligation: part.obligation,
+  }
 }
 
 /** Rules in the one order that does not depend on files or lines. */

@@ -116,7 +116,7 @@ class StatementTyping {
   #checkConditions(tools: readonly ToolShape[], name: string | undefined): void {
     for (const { about, condition } of this.#rule.guards) {
       if (about !== 'args' || condition === undefined) continue
-      this.#checkPlace(tools, name, condition.tokens, [...condition.types], ['args', condition.pointer], 'key')
+      this.#checkPlace(tools, name, condition.tokens, condition.types, ['args', condition.pointer], 'key')
     }
     const amount = this.#rule.limit?.amount
     if (amount !== undefined) this.#checkPlace(tools, name, amount, NUMBER, ['amount'], 'value')

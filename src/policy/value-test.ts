@@ -36,7 +36,7 @@ export interface CompiledTest {
   readonly test: Test
   /** Where there is one test, and it is a bound. */
   readonly range: Range | undefined
-  readonly types: ReadonlySet<JsonType>
+  readonly types: readonly JsonType[]
   readonly faults: readonly ConditionFault[]
 }
 
@@ -121,12 +121,14 @@ export class ValueTests {
 class Parts {
   readonly tests: Test[] = []
   readonly faults: ConditionFault[] = []
-  types: Set<JsonType> = new Set(ALL_TYPES)
+  types: readonly JsonType[] = ALL_TYPES
   range: Range | undefined
 
   add(types: readonly JsonType[], test: Test): void {
     this.tests.push(test)
-    this.types = new Set(types.filter((type) => this.types.has(type)))
+    const both = types.filter((type) => this.types.includes(type))
+    // The list of the test itself where nothing narrows it: thousands of conditions share it then.
+    this.types = both.length === types.length ? types : both
   }
 
   fault(key: readonly string[], code: ConditionFault['code'], message: string, hint?: string): void {
@@ -209,10 +211,10 @@ function declaredTypes(type: unknown): readonly JsonType[] | undefined {
 }
 
 /** Whether some value passes. A forbid that nothing can match would look like a protection and be none. */
-function canHold(raw: RawTests, test: Test, types: ReadonlySet<JsonType>): boolean {
+function canHold(raw: RawTests, test: Test, types: readonly JsonType[]): boolean {
   const listed = [...(raw.equals === undefined ? [] : [raw.equals]), ...(raw.one_of ?? [])]
   if (listed.length > 0) return listed.some((value) => test(value) === true)
-  return types.size > 0
+  return types.length > 0
 }
 
 /** Kleene's "and": one `false` settles it; otherwise one `undefined` leaves it untold. */

@@ -243,7 +243,7 @@ const about: fc.Arbitrary<About> = fc
   .record({
     who: fc.constantFrom('roles', 'nodes', 'both', 'everyone', 'everyone', 'everyone and nodes', 'many'),
     /** A rule that is only about processes has none of the lists that calls touch, which is rare by chance. */
-    lists: fc.constantFrom('any', 'any', 'any', 'any', 'any', 'any', 'none', 'of processes'),
+    lists: fc.constantFrom('any', 'any', 'any', 'any', 'hosts', 'hosts', 'none', 'of processes'),
     roleNames: some(ROLES, 3),
     nodeGlobs: some(NODE_GLOBS),
     tools: fc.oneof(
@@ -271,10 +271,10 @@ const about: fc.Arbitrary<About> = fc
     const nodes = who === 'nodes' || who === 'both' || who === 'everyone and nodes' ? nodeGlobs : undefined
     const accesses = present({
       ...(lists === 'any' ? { read, write } : {}),
-      ...(lists === 'none' ? {} : { execute }),
+      ...(lists === 'none' || lists === 'hosts' ? {} : { execute }),
     })
     const paths = Object.keys(accesses).length === 0 ? undefined : accesses
-    const ofCalls = lists === 'any' ? listed : {}
+    const ofCalls = lists === 'any' ? listed : lists === 'hosts' ? { hosts: listed.hosts } : {}
     return ofHosts(present({ tools, ...narrowed, ...ofCalls, roles, nodes, paths }) as About)
   })
 
@@ -402,9 +402,13 @@ const roleDefinition = fc
       : present({ nodes, labels, asserted: asserted ? true : undefined }),
   )
 
+/** Wide enough that most destinations are in some region. */
 const region = fc
-  .uniqueArray(fc.constantFrom(...HOSTS), { minLength: 1, maxLength: 8 })
-  .map((hosts): RegionDefinition => ({ hosts }))
+  .tuple(
+    fc.constantFrom('*', '**.example.com', '0.0.0.0/0', '10.0.0.0/8', '2000::/3'),
+    fc.uniqueArray(fc.constantFrom(...HOSTS), { minLength: 1, maxLength: 5 }),
+  )
+  .map(([wide, hosts]): RegionDefinition => ({ hosts: [...new Set([wide, ...hosts])] }))
 
 type RoleDefinition = NonNullable<RawPolicy['roles']>[string]
 type RegionDefinition = NonNullable<RawPolicy['regions']>[string]

@@ -71,35 +71,24 @@ describe('time', () => {
     const forbid = { id: 'f', effect: 'forbid', roles: ['*'], tools: ['*'], paths: { read: [`/${pattern.join('/')}`] } }
     const permit = { id: 'p', effect: 'permit', roles: ['*'], tools: ['*'], paths: { read: ['/**'] } }
     const careful = PolicyEngine.from({ name: 'p', value: { version: 1, rules: [forbid, permit] } })
-    const started = performance.now()
     const judge = (path: string): string =>
       careful.evaluate({ node: 'n', tool: 't', args: {}, resources: [resourceOf('path', path)] }).decision
     expect(judge('/a'.repeat(2000))).toBe('allow')
     expect(judge(`${'/a'.repeat(2000)}/b`)).toBe('deny')
-    expect(performance.now() - started).toBeLessThan(1000)
   })
 
   test('to judge a call follows the rules that touch it, not the rules there are', () => {
-    const rules = Array.from({ length: 5000 }, (_, index) => ({
+    const rules = Array.from({ length: 20_000 }, (_, index) => ({
       id: `r${index}`,
       effect: index % 10 === 0 ? 'forbid' : 'permit',
       roles: ['*'],
       tools: ['t'],
       hosts: [`h${index}.example.com`],
     }))
-    const time = (count: number): number => {
-      const some = PolicyEngine.from({ name: 'p', value: { version: 1, rules: rules.slice(0, count) } })
-      const request = { node: 'n', tool: 't', args: {}, resources: [resourceOf('host', 'h7.example.com')] }
-      let best = Number.POSITIVE_INFINITY
-      for (let round = 0; round < 20; round++) {
-        const started = performance.now()
-        for (let call = 0; call < 500; call++) some.evaluate(request)
-        best = Math.min(best, performance.now() - started)
-      }
-      return best
-    }
-    const few = time(10)
-    // A scan of all rules would take 500 times as long.
-    expect(time(5000)).toBeLessThan(20 * few)
+    const some = PolicyEngine.from({ name: 'p', value: { version: 1, rules } })
+    const request = { node: 'n', tool: 't', args: {}, resources: [resourceOf('host', 'h7.example.com')] }
+    // Looking at each rule every time would take minutes, and the test has one.
+    for (let call = 0; call < 500_000; call++) some.evaluate(request)
+    expect(some.evaluate(request)).toMatchObject({ decision: 'allow', rules: [{ id: 'r7' }] })
   })
 })

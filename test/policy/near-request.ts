@@ -224,7 +224,7 @@ function networkNear(pattern: string, methods: readonly string[] | undefined, di
     ...(actualPort === undefined ? {} : { port: actualPort }),
     ...(dice.chance(0.12)
       ? {}
-      : { method: methods !== undefined && dice.chance(0.85) ? dice.pick(methods) : dice.pick(METHODS) }),
+      : { method: methods !== undefined && dice.chance(0.7) ? dice.pick(methods) : dice.pick(METHODS) }),
     from: '/url',
   }
 }

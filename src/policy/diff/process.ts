@@ -22,8 +22,9 @@ export function compareGrants(before: ResourceGrants, after: ResourceGrants): Sh
       texts.push(`no longer ${name} ${text}`)
     }
   })
-  for (const key of ['wall_ms', 'memory_mb', 'processes'] as const) {
-    const [a, b] = [limitOf(before, key), limitOf(after, key)]
+  for (const key of ['wallMs', 'memoryBytes', 'processes'] as const) {
+    const a = before.limits[key] ?? Number.POSITIVE_INFINITY
+    const b = after.limits[key] ?? Number.POSITIVE_INFINITY
     if (a === b) continue
     directions.add(b > a ? 'widened' : 'narrowed')
     texts.push(`${key} ${a} → ${b}`)
@@ -31,16 +32,6 @@ export function compareGrants(before: ResourceGrants, after: ResourceGrants): Sh
   const [only] = directions
   if (only === undefined) return undefined
   return { kind: 'process', direction: directions.size === 1 ? only : 'changed', summary: texts.join('; ') }
-}
-
-function limitOf({ limits }: ResourceGrants, key: string): number {
-  const value = (limits as unknown as Readonly<Record<string, unknown>>)[key] ?? limitsByCamel(limits, key)
-  return typeof value === 'number' ? value : Number.POSITIVE_INFINITY
-}
-
-function limitsByCamel(limits: object, key: string): unknown {
-  const camel = key.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
-  return (limits as Readonly<Record<string, unknown>>)[camel]
 }
 
 function partsOf({ permits, forbids, forbiddenSyscalls, executionMode }: ResourceGrants): readonly Part[] {

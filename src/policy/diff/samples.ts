@@ -9,7 +9,7 @@ type Kind = Glob['kind']
 
 /** Characters that are tried for a set, besides the ends of its ranges. */
 const CHARACTERS = 'xyzab019_-.XAB '
-const FILLS = ['', 'x', 'xy.z']
+const FILLS = ['', 'a', 'x', 'xy.z']
 const MOST = 24
 
 /** Texts that match the glob; `lengths` are those that matter beside it. */

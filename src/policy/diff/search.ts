@@ -1,6 +1,7 @@
 // Looks for requests that two policy sets judge differently. For each statement that may have changed a request is built to
 // which it applies, with what grants the rest, and every facet of that request is then tried with every value at hand.
 
+import type { Resource } from '../../core/resource.ts'
 import type { PolicyVerdict } from '../decide.ts'
 import { names } from '../explanation.ts'
 import type { PolicyRequest, Question } from '../request.ts'
@@ -31,6 +32,8 @@ const PARTNERS = 12
 const HITS_KEPT = 12
 const RANDOM_TRIES = 48
 const REPAIRS = 4
+/** Other nodes and tools a statement applies to, with which all resources are tried. */
+const ELSEWHERE = 6
 
 export class Search {
   readonly groups: Map<string, HitGroup> = new Map()
@@ -50,7 +53,7 @@ export class Search {
     this.#after = after
     this.#all = [...before.statements, ...after.statements]
     this.#names = {
-      roles: [before.rawRoles, after.rawRoles],
+      roles: [before.roles, after.roles],
       regions: [before.regions, after.regions],
       changedRoles: changed.roles,
     }
@@ -98,8 +101,19 @@ export class Search {
       }
     }
     if (best < most && targets.length > 1) return false
-    base = this.#repair(base, facets, (request) => best < most || fit(request) === most, targets)
+    const stays = (request: PolicyRequest): boolean => best < most || fit(request) === most
+    base = this.#repair(base, facets, stays, targets)
     this.#vary(base, facets)
+    this.#varyElsewhere(base, facets, stays)
+    // A permit that lists resources allows the call without any as well.
+    const [seed] = targets
+    const isOfCall = seed !== undefined && (seed.rule.effect === 'permit' || !seed.rule.namesResources)
+    if (isOfCall && !seed.isEgress && base.resources.length > 0) {
+      this.#vary(
+        { ...base, resources: [] },
+        facets.filter(({ name }) => name !== 'resource' && name !== 'method'),
+      )
+    }
     return true
   }
 
@@ -149,6 +163,25 @@ export class Search {
       }
       if (this.#exhausted()) return
       this.#ask(tried)
+    }
+  }
+
+  /** Other nodes and tools to which the statements apply: what they may touch may be another thing. */
+  #varyElsewhere(base: PolicyRequest, facets: readonly Facet[], stays: (request: PolicyRequest) => boolean): void {
+    const resources = facets.find(({ name }) => name === 'resource')?.changes ?? []
+    const places = new Set([placeOf(base)])
+    for (const { name, changes } of facets) {
+      if (name !== 'who' && name !== 'tool') continue
+      for (const change of changes) {
+        const other = change(base)
+        if (places.size > ELSEWHERE) return
+        if (places.has(placeOf(other)) || !stays(other)) continue
+        places.add(placeOf(other))
+        for (const resource of resources) {
+          if (this.#exhausted()) return
+          this.#ask(resource(other))
+        }
+      }
     }
   }
 
@@ -233,11 +266,23 @@ class Need {
     if (rule.tools.some((glob) => glob.matches(question.tool))) score++
     for (const guard of rule.guards) if (guard.test(question) === true) score++
     if (rule.processOnly) return score + 1
-    const named = resources.some((resource) => names(rule, resource, this.#covering))
-    const isBare = !rule.namesResources
-    if (isBare ? !this.#covering || resources.length === 0 : named) score++
-    return score
+    if (!rule.namesResources) return score + (!this.#covering || resources.length === 0 ? 1 : 0)
+    return score + Math.max(0, ...resources.map((resource) => this.#near(resource)))
   }
+
+  /** 1 where the resource is named; less where only its host fits, so that the rest is looked for from there. */
+  #near(resource: Resource): number {
+    const { rule } = this.statement
+    if (names(rule, resource, this.#covering)) return 1
+    const { reach } = rule
+    if (reach === undefined) return 0
+    if (names({ ...rule, reach: { ...reach, methods: undefined } }, resource, this.#covering)) return 0.75
+    return names({ ...rule, reach: undefined }, resource, this.#covering) ? 0.5 : 0
+  }
+}
+
+function placeOf({ node, roles = [], tool }: PolicyRequest): string {
+  return [node, tool, ...roles].join('\n')
 }
 
 function isGrant({ effect }: Statement['rule']): boolean {

@@ -34,8 +34,7 @@ export interface LoadedSide {
   readonly engine: PolicyEngine
   readonly set: PolicySet
   readonly statements: readonly Statement[]
-  readonly roles: Readonly<Record<string, JsonValue>>
-  readonly rawRoles: NonNullable<RawPolicy['roles']>
+  readonly roles: NonNullable<RawPolicy['roles']>
   readonly regions: NonNullable<RawPolicy['regions']>
 }
 
@@ -66,13 +65,13 @@ export function loadSide(
       if (table !== undefined) statements.push({ side, rule: asRule(table), raw, words: wordsOf(raw), isEgress: true })
     }
   }
-  const rawRoles = Object.assign({}, ...policies.map(({ roles }) => roles ?? {})) as NonNullable<RawPolicy['roles']>
+  const roles = Object.assign({}, ...policies.map(({ roles }) => roles ?? {})) as NonNullable<RawPolicy['roles']>
   const regions = Object.assign({}, ...policies.map((policy) => policy.regions ?? {})) as NonNullable<
     RawPolicy['regions']
   >
   return {
     ok: true,
-    side: { engine: loaded.engine, set, statements, roles: rawRoles as unknown as JsonObject, rawRoles, regions },
+    side: { engine: loaded.engine, set, statements, roles, regions },
   }
 }
 
@@ -174,7 +173,7 @@ export interface Changed {
 }
 
 export function changedStatements(before: LoadedSide, after: LoadedSide): Changed {
-  const roles = differingKeys(before.rawRoles, after.rawRoles)
+  const roles = differingKeys(before.roles, after.roles)
   const regions = differingKeys(before.regions, after.regions)
   const alone = [...notIn(before.statements, after.statements), ...notIn(after.statements, before.statements)]
   const all = [...before.statements, ...after.statements]
