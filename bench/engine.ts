@@ -3,7 +3,12 @@
 import type { WorkloadRequest, WorkloadRule } from './workload.ts'
 
 export interface Engine {
-  answer(request: WorkloadRequest): unknown
+  /**
+   * What `answer` is asked with, made before anything is timed; the request itself when absent. The gateway's engine gets
+   * resources that were canonicalised when the arguments were read, the others the plain values they compare.
+   */
+  prepare?(request: WorkloadRequest): unknown
+  answer(request: unknown): unknown
   /** Whether an answer of this engine allows the request. */
   allows(answer: unknown): boolean
 }

@@ -1,14 +1,15 @@
 // One cell of the table: one engine, one size, one variant, alone in its process so that heaps and JITs do not mix.
 
 import type { LoadEngine } from './engine.ts'
-import { loadAgentPort } from './engines/agentport.ts'
+import { loadAgentPort, loadAgentPortFromText } from './engines/agentport.ts'
 import { loadCasbin } from './engines/casbin.ts'
 import { loadCasl } from './engines/casl.ts'
 import { loadCedar } from './engines/cedar.ts'
-import { allows, checkWorkload, makeWorkload, type Variant, type WorkloadRequest } from './workload.ts'
+import { allows, checkWorkload, makeWorkload, type Variant } from './workload.ts'
 
 export const ENGINES: Readonly<Record<string, LoadEngine>> = {
   agentport: loadAgentPort,
+  'agentport-text': loadAgentPortFromText,
   casl: loadCasl,
   casbin: loadCasbin,
   cedar: loadCedar,
@@ -54,16 +55,17 @@ export async function measureCell(engineName: string, size: number, variant: Var
   const after = memory()
 
   const expected = reqs.map((request) => allows(rules, request))
+  const asked: readonly unknown[] = reqs.map((request) => engine.prepare?.(request) ?? request)
   let checked = 0
   let mismatches = 0
   const checkUntil = performance.now() + 2 * budgetMs
-  for (const [index, request] of reqs.entries()) {
+  for (const [index, request] of asked.entries()) {
     if (engine.allows(engine.answer(request)) !== expected[index]) mismatches++
     checked++
     if (performance.now() > checkUntil) break
   }
 
-  const next = cycle(reqs)
+  const next = cycle(asked)
   const call = (): void => keep(engine.answer(next()))
   throughput(call, WARM_UP_MS)
   const rounds = Array.from({ length: ROUNDS }, () => {
@@ -125,10 +127,10 @@ function keep(answer: unknown): void {
   sink.answer = answer
 }
 
-function cycle(requests: readonly WorkloadRequest[]): () => WorkloadRequest {
+function cycle(requests: readonly unknown[]): () => unknown {
   let index = 0
   return () => {
-    const request = requests[index] as WorkloadRequest
+    const request = requests[index]
     index = index + 1 === requests.length ? 0 : index + 1
     return request
   }

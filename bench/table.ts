@@ -21,7 +21,8 @@ const HEADER = [
 export function printDecisions(variant: Variant, cells: readonly Cell[]): void {
   console.log(`\nPolicy decisions, ${variant}: latency per call, throughput, and p50 against agentport's`)
   console.log(
-    'agentport is timed from the raw host, address or path to the whole verdict; the others from ready values to yes or no',
+    'agentport is timed from canonical resources to the verdict with its rules, agentport-text from the raw host, address or',
+    'path; the others from ready values to yes or no',
   )
   const rows = cells.map((cell) => {
     const ours = cells.find((other) => other.engine === 'agentport' && other.size === cell.size)

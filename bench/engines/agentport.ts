@@ -1,33 +1,35 @@
-// AgentPort's PolicyEngine. The timed call starts from the raw strings of the request, as a tool call would bring them:
-// it canonicalises host, address or path, and returns the whole verdict with rules, denial and the missing grant.
+// AgentPort's PolicyEngine, asked in two ways: with resources as the gateway hands them over, canonicalised once when the
+// arguments were read; and from the raw strings of a request, canonicalised and judged in one timed call.
 
-import { parseHost } from '../../src/core/host.ts'
-import { parsePath } from '../../src/core/path.ts'
-import type { Resource } from '../../src/core/resource.ts'
-import { PolicyEngine, type PolicyVerdict } from '../../src/policy/engine.ts'
+import { resourceOf } from '../../src/core/named-resource.ts'
+import { PolicyEngine, type PolicyRequest, type PolicyVerdict } from '../../src/policy/engine.ts'
 import type { Engine } from '../engine.ts'
 import type { WorkloadRequest, WorkloadRule } from '../workload.ts'
 
 export async function loadAgentPort(rules: readonly WorkloadRule[]): Promise<Engine> {
-  const engine = PolicyEngine.from({ file: 'workload.yaml', text: policyYaml(rules), format: 'yaml' })
-  return {
-    answer: (request: WorkloadRequest) => {
-      const resource = resourceOf(request)
-      if (resource === undefined) return undefined
-      const { node, role, tool, bytes, method } = request
-      return engine.evaluate({ node, roles: [role], tool, args: { bytes, method }, resources: [resource] })
-    },
-    allows: (verdict) => (verdict as PolicyVerdict | undefined)?.decision === 'allow',
-  }
+  const engine = load(rules)
+  return { prepare: toRequest, answer: (request) => engine.evaluate(request as PolicyRequest), allows }
 }
 
-function resourceOf(request: WorkloadRequest): Resource | undefined {
-  if (request.kind === 'path') {
-    const parsed = parsePath(request.path)
-    return parsed.ok ? { kind: 'path', path: parsed.path, access: 'read', from: '/path' } : undefined
-  }
-  const parsed = parseHost(request.kind === 'host' ? request.host : request.ip)
-  return parsed.ok ? { kind: 'network', host: parsed.host, from: '/host' } : undefined
+export async function loadAgentPortFromText(rules: readonly WorkloadRule[]): Promise<Engine> {
+  const engine = load(rules)
+  return { answer: (request) => engine.evaluate(toRequest(request as WorkloadRequest)), allows }
+}
+
+function load(rules: readonly WorkloadRule[]): PolicyEngine {
+  return PolicyEngine.from({ file: 'workload.yaml', text: policyYaml(rules), format: 'yaml' })
+}
+
+function allows(verdict: unknown): boolean {
+  return (verdict as PolicyVerdict).decision === 'allow'
+}
+
+function toRequest({ kind, host, path, ip, node, role, tool, bytes, method }: WorkloadRequest): PolicyRequest {
+  const resource =
+    kind === 'path'
+      ? resourceOf('path', path, { from: '/path' })
+      : resourceOf('host', kind === 'host' ? host : ip, { from: '/host' })
+  return { node, roles: [role], tool, args: { bytes, method }, resources: [resource] }
 }
 
 /** The workload as an operator would write it. */

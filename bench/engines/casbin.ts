@@ -46,7 +46,8 @@ export async function loadCasbin(rules: readonly WorkloadRule[]): Promise<Engine
     return matches(target)
   })
   return {
-    answer: (request: WorkloadRequest) => {
+    answer: (asked) => {
+      const request = asked as WorkloadRequest
       const target = request.kind === 'host' ? request.host : request.kind === 'path' ? request.path : request.ipNum
       return enforcer.enforceSync(request.role, request.tool, request.kind, target, request.bytes, request.method)
     },

@@ -18,7 +18,10 @@ export async function loadCasl(rules: readonly WorkloadRule[]): Promise<Engine> 
     abilities.set(role, createMongoAbility(permitsFirst.map(toCaslRule), { detectSubjectType: () => 'Call' }))
   }
   return {
-    answer: (request: WorkloadRequest) => abilities.get(request.role)?.can(request.tool, request as never) ?? false,
+    answer: (asked) => {
+      const request = asked as WorkloadRequest
+      return abilities.get(request.role)?.can(request.tool, request as never) ?? false
+    },
     allows: (answer) => answer === true,
   }
 }

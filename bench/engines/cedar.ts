@@ -13,7 +13,8 @@ export async function loadCedar(rules: readonly WorkloadRule[]): Promise<Engine>
   const parsed = preparsePolicySet(SET, { staticPolicies })
   if (parsed.type !== 'success') throw new Error(`cedar: ${parsed.errors[0]?.message}`)
   return {
-    answer: (request: WorkloadRequest) => {
+    answer: (asked) => {
+      const request = asked as WorkloadRequest
       const principal = { type: 'Node', id: request.node }
       return statefulIsAuthorized({
         preparsedPolicySetId: SET,

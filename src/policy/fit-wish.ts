@@ -2,6 +2,7 @@
 
 import type { HostPattern } from '../core/host-pattern.ts'
 import { hostPatternsContain } from '../core/host-union.ts'
+import { literalPathPattern } from '../core/path-literal.ts'
 import { type PathPattern, parsePathPattern, pathPatternContains } from '../core/path-pattern.ts'
 import type { ProcessRight } from '../core/process-right.ts'
 import type { EgressTable } from './egress.ts'
@@ -114,7 +115,7 @@ export function wishesOf(asked: Capabilities): readonly { readonly wish: Wish; r
     ...paths('read', asked.reads),
     ...paths('write', asked.writes),
     ...asked.binaries.map(({ value, pointer }) => {
-      const path = parsePathPattern(value)
+      const path = parsePathPattern(literalPathPattern(value))
       return { wish: { kind: 'binary' as const, text: value, path: path.ok ? path.pattern : undefined }, pointer }
     }),
     ...named('env', asked.env),

@@ -199,7 +199,7 @@ describe('an approval is for one call', () => {
   })
 
   test('a second attempt of the node asks anew', async () => {
-    const graph = { nodes: { ...BANK_GRAPH.nodes, clerk: { ...BANK_GRAPH.nodes.clerk, retries: 1 } } }
+    const graph = { nodes: { ...BANK_GRAPH.nodes, clerk: { ...BANK_GRAPH.nodes.clerk, attempts: 2 } } }
     const bank = await openBank({ policy: POLICY }, { graph })
     await approved(bank)
     expect((await bank.node.fail(new Error('once'))).disposition).toBe('retry')

@@ -192,7 +192,7 @@ describe('what would grant it', () => {
         ...some('env', env),
         ...some(
           'oauth_scopes',
-          scopes.map((scope) => scope.replace('${', '$${')),
+          scopes.map((scope) => scope.replace('${', () => '$${')),
         ),
         ...some('libraries', libraries),
         ...some('process_rights', rights),

@@ -8,13 +8,12 @@ import type { PolicySource } from '../load.ts'
 import type { PolicyRequest } from '../request.ts'
 import { compareVerdicts, type DifferenceKind, type Direction } from './compare.ts'
 import { compareGrants } from './process.ts'
+import { type RecordedCall, rebuildRequest } from './replay.ts'
 import { type Hit, keyOf, Search } from './search.ts'
 import { changedStatements, type LoadedSide, loadSide } from './statements.ts'
 import { type RequestText, smallest, writeRequest } from './witness.ts'
 
 export interface DiffOptions {
-  /** Values for `${name}` in the documents of both sets. */
-  readonly variables?: Readonly<Record<string, string>>
   /** Requests that are tried at most. Default 200000. */
   readonly maxRequests?: number
   /** Called after each statement that was looked around. */
@@ -28,21 +27,23 @@ export interface DiffVerdict {
 }
 
 export interface PolicyDifference {
-  /** `decision`: another decision. Otherwise the same, with other terms. `process`: what is started for it gets other rights. */
+  /** `decision`: another decision. `process`: what is started for it gets other rights. Otherwise the same, on other terms. */
   readonly kind: DifferenceKind
   /** Whether more can happen with the new set. `changed`: some of both, or it cannot be said. */
   readonly direction: Direction
+  /** One line, e.g. `deny → allow`. */
   readonly summary: string
   /** Absent of `process`. */
   readonly old?: DiffVerdict
   readonly new?: DiffVerdict
-  /** Requests that show it, each as small as it got, in the form that policy tests have. At least one. */
+  /** Requests that show it, in the form that policy tests have. At least one, at most five. */
   readonly witnesses: readonly RequestText[]
 }
 
 export interface PolicyDiff {
   readonly oldDigest: string
   readonly newDigest: string
+  /** What widens first. */
   readonly differences: readonly PolicyDifference[]
   /** Requests that were put to both sets. */
   readonly asked: number
@@ -50,80 +51,114 @@ export interface PolicyDiff {
   readonly isPartial: boolean
 }
 
-export type PolicyDiffResult =
-  | { readonly ok: true; readonly diff: PolicyDiff }
+export interface Replay {
+  readonly differences: readonly (PolicyDifference & { readonly count: number })[]
+  /** Requests that were put to both sets. */
+  readonly replayed: number
+  /** Reason → how many could not be. */
+  readonly notReplayable: Readonly<Record<string, number>>
+}
+
+export type ComparisonLoad =
+  | { readonly ok: true; readonly comparison: PolicyComparison }
   | { readonly ok: false; readonly problems: readonly Problem[] }
 
 const MAX_REQUESTS = 200_000
 const WITNESSES = 5
 
-/** Compares two policy sets; `problems` when one of them does not load. */
-export function diffPolicies(
-  oldSources: readonly PolicySource[],
-  newSources: readonly PolicySource[],
-  options: DiffOptions = {},
-): PolicyDiffResult {
-  const { variables = {}, maxRequests = MAX_REQUESTS } = options
-  if (!(maxRequests >= 1)) throw new TypeError('maxRequests is not a positive number')
-  const before = loadSide('old', oldSources, variables)
-  if (!before.ok) return before
-  const after = loadSide('new', newSources, variables)
-  if (!after.ok) return after
-  return { ok: true, diff: diffSides(before.side, after.side, maxRequests, options.onProgress) }
-}
+export class PolicyComparison {
+  readonly #before: LoadedSide
+  readonly #after: LoadedSide
 
-function diffSides(
-  before: LoadedSide,
-  after: LoadedSide,
-  maxRequests: number,
-  onProgress: DiffOptions['onProgress'],
-): PolicyDiff {
-  const head = { oldDigest: before.engine.digest, newDigest: after.engine.digest }
-  if (head.oldDigest === head.newDigest) return { ...head, differences: [], asked: 0, isPartial: false }
-  const changed = changedStatements(before, after)
-  const search = new Search(before, after, changed, maxRequests)
-  changed.seeds.forEach((seed, index) => {
-    search.around(seed, changed.seeds.length - index)
-    onProgress?.(index + 1, changed.seeds.length)
-  })
-  const differences = [...search.groups.values()].map(({ hits }) => differenceOf(hits, before, after))
-  differences.sort((a, b) => compareTexts(orderOf(a), orderOf(b)))
-  return { ...head, differences, asked: search.asked, isPartial: search.cut }
-}
-
-const DIRECTIONS = ['widened', 'changed', 'narrowed'] as const
-
-function orderOf({ direction, kind, summary, old, new: now, witnesses }: PolicyDifference): string {
-  const ids = [...(old?.rules ?? []), ...(now?.rules ?? [])].map(({ id }) => id)
-  return JSON.stringify([DIRECTIONS.indexOf(direction), kind, ids, summary, witnesses])
-}
-
-function compareTexts(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0
-}
-
-function differenceOf(hits: readonly Hit[], before: LoadedSide, after: LoadedSide): PolicyDifference {
-  const [first] = hits
-  if (first === undefined) throw new TypeError('a difference without a request that shows it')
-  const key = keyOf(first)
-  const shows = (request: PolicyRequest): boolean => hitsOf(request, before, after).some((hit) => keyOf(hit) === key)
-  const witnesses = new Map<string, PolicyRequest>()
-  for (const { request } of hits) {
-    if (witnesses.size >= WITNESSES) break
-    const small = smallest(request, shows)
-    witnesses.set(JSON.stringify(writeRequest(small)), small)
+  private constructor(before: LoadedSide, after: LoadedSide) {
+    this.#before = before
+    this.#after = after
   }
-  const ordered = [...witnesses].sort(([a], [b]) => a.length - b.length || compareTexts(a, b)).map(([, one]) => one)
-  const told = hitsOf(ordered[0] ?? first.request, before, after).find((hit) => keyOf(hit) === key) ?? first
-  const { kind, direction, summary } = told.shift
-  return {
-    kind,
-    direction,
-    summary,
-    ...(told.verdicts === undefined
-      ? {}
-      : { old: verdictOf(told.verdicts.before), new: verdictOf(told.verdicts.after) }),
-    witnesses: ordered.map(writeRequest),
+
+  /** Loads both sets; `variables` are those of the documents of both. */
+  static load(
+    oldSources: readonly PolicySource[],
+    newSources: readonly PolicySource[],
+    variables: Readonly<Record<string, string>> = {},
+  ): ComparisonLoad {
+    const before = loadSide('old', oldSources, variables)
+    if (!before.ok) return before
+    const after = loadSide('new', newSources, variables)
+    if (!after.ok) return after
+    return { ok: true, comparison: new PolicyComparison(before.side, after.side) }
+  }
+
+  /** Looks for requests that are decided differently. */
+  diff(options: DiffOptions = {}): PolicyDiff {
+    const { maxRequests = MAX_REQUESTS, onProgress } = options
+    if (!(maxRequests >= 1)) throw new TypeError('maxRequests is not a positive number')
+    const head = { oldDigest: this.#before.engine.digest, newDigest: this.#after.engine.digest }
+    if (head.oldDigest === head.newDigest) return { ...head, differences: [], asked: 0, isPartial: false }
+    const changed = changedStatements(this.#before, this.#after)
+    const search = new Search(this.#before, this.#after, changed, maxRequests)
+    changed.seeds.forEach((seed, index) => {
+      search.around(seed, changed.seeds.length - index)
+      onProgress?.(index + 1, changed.seeds.length)
+    })
+    const differences = [...search.groups.values()].map(({ hits }) => this.#difference(hits, true))
+    return { ...head, differences: inOrder(differences), asked: search.asked, isPartial: search.cut }
+  }
+
+  /** Puts requests to both sets, as they are. */
+  replay(requests: Iterable<PolicyRequest>): Replay {
+    const groups = new Map<string, { readonly hits: Hit[]; count: number }>()
+    let replayed = 0
+    for (const request of requests) {
+      replayed++
+      for (const hit of this.#hits(request)) {
+        const group = groups.get(keyOf(hit)) ?? { hits: [], count: 0 }
+        groups.set(keyOf(hit), group)
+        group.count++
+        if (group.hits.length < WITNESSES) group.hits.push(hit)
+      }
+    }
+    const differences = [...groups.values()].map(({ hits, count }) => ({ ...this.#difference(hits, false), count }))
+    return { differences: inOrder(differences), replayed, notReplayable: {} }
+  }
+
+  /** Puts recorded calls to both sets, those whose verdict follows from what a record says. */
+  replayRecords(records: Iterable<RecordedCall>): Replay {
+    const requests: PolicyRequest[] = []
+    const reasons = new Map<string, number>()
+    for (const record of records) {
+      const rebuilt = rebuildRequest(record, this.#before, this.#after)
+      if (typeof rebuilt === 'string') reasons.set(rebuilt, (reasons.get(rebuilt) ?? 0) + 1)
+      else requests.push(rebuilt)
+    }
+    return { ...this.replay(requests), notReplayable: Object.fromEntries([...reasons].sort()) }
+  }
+
+  #difference(hits: readonly Hit[], isShrunk: boolean): PolicyDifference {
+    const [first] = hits
+    if (first === undefined) throw new TypeError('a difference without a request that shows it')
+    const key = keyOf(first)
+    const shown = (request: PolicyRequest): Hit | undefined => this.#hits(request).find((hit) => keyOf(hit) === key)
+    const witnesses = new Map<string, PolicyRequest>()
+    for (const { request } of hits) {
+      if (witnesses.size >= WITNESSES) break
+      const small = isShrunk ? smallest(request, (smaller) => shown(smaller) !== undefined) : request
+      witnesses.set(JSON.stringify(writeRequest(small)), small)
+    }
+    const ordered = [...witnesses].sort(([a], [b]) => a.length - b.length || compareTexts(a, b)).map(([, one]) => one)
+    const { shift, verdicts } = shown(ordered[0] ?? first.request) ?? first
+    return {
+      ...shift,
+      ...(verdicts === undefined ? {} : { old: verdictOf(verdicts.before), new: verdictOf(verdicts.after) }),
+      witnesses: ordered.map(writeRequest),
+    }
+  }
+
+  #hits(request: PolicyRequest): readonly Hit[] {
+    const [before, after] = [this.#before.engine, this.#after.engine]
+    const verdicts = { before: before.evaluate(request), after: after.evaluate(request) }
+    const process = compareGrants(before.grantsFor(request), after.grantsFor(request))
+    const shifts = compareVerdicts(verdicts.before, verdicts.after).map((shift): Hit => ({ request, shift, verdicts }))
+    return process === undefined ? shifts : [...shifts, { request, shift: process }]
   }
 }
 
@@ -132,9 +167,18 @@ function verdictOf(verdict: PolicyVerdict): DiffVerdict {
   return decision === 'deny' ? { decision, code: verdict.code, rules } : { decision, rules }
 }
 
-function hitsOf(request: PolicyRequest, { engine: before }: LoadedSide, { engine: after }: LoadedSide): readonly Hit[] {
-  const verdicts = { before: before.evaluate(request), after: after.evaluate(request) }
-  const process = compareGrants(before.grantsFor(request), after.grantsFor(request))
-  const shifts = compareVerdicts(verdicts.before, verdicts.after).map((shift): Hit => ({ request, shift, verdicts }))
-  return process === undefined ? shifts : [...shifts, { request, shift: process }]
+const DIRECTIONS = ['widened', 'changed', 'narrowed'] as const
+
+function inOrder<D extends PolicyDifference>(differences: readonly D[]): readonly D[] {
+  const keyed = differences.map((difference) => [orderOf(difference), difference] as const)
+  return keyed.sort(([a], [b]) => compareTexts(a, b)).map(([, difference]) => difference)
+}
+
+function orderOf({ direction, kind, summary, old, new: now, witnesses }: PolicyDifference): string {
+  const ids = [...(old?.rules ?? []), ...(now?.rules ?? [])].map(({ id }) => id)
+  return JSON.stringify([DIRECTIONS.indexOf(direction), kind, ids, summary, witnesses])
+}
+
+function compareTexts(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
 }

@@ -4,7 +4,7 @@
 import { describe, expect, test } from 'vitest'
 
 import { documentFromValue } from '../../../src/core/document.ts'
-import { diffPolicies, type PolicyDiff } from '../../../src/policy/diff/diff.ts'
+import { PolicyComparison, type PolicyDiff } from '../../../src/policy/diff/diff.ts'
 import { PolicyEngine } from '../../../src/policy/engine.ts'
 import type { RawPolicy } from '../../../src/policy/schema.ts'
 import { readPolicyTests } from '../../../src/policy/test-case.ts'
@@ -15,9 +15,9 @@ const source = (value: RawPolicy): { name: string; value: unknown }[] => [
 ]
 
 function diff(before: RawPolicy, after: RawPolicy): PolicyDiff {
-  const result = diffPolicies(source(before), source(after))
+  const result = PolicyComparison.load(source(before), source(after))
   if (!result.ok) throw new Error(result.problems.map(({ message, pointer }) => `${pointer} ${message}`).join('\n'))
-  return result.diff
+  return result.comparison.diff()
 }
 
 /** Puts every witness, as it is written, to two engines of its own. */
