@@ -6,7 +6,7 @@ import { type Attempt, type Granted, type NodeEnd, notAdmitted, type Refused, ty
 import type { Call, CallRequest } from './call.ts'
 import { type ConfinementOwner, openConfinement } from './confine.ts'
 import { askConditions } from './core/ask-conditions.ts'
-import { type ConditionQuestion, conditionInput } from './core/condition-port.ts'
+import { type ConditionQuestion, conditionInput, conditionKey } from './core/condition-port.ts'
 import { Deadline } from './core/deadline.ts'
 import { type Denial, type DenialSubject, deny, withSubject } from './core/denial.ts'
 import { DeniedError, denialOf } from './core/denied-error.ts'
@@ -130,16 +130,18 @@ export class NodeAdmission {
     const { clock, conditions, config } = this.#house
     const { signal } = this
     const input = conditionInput(question)
-    const [active, candidate] = await Promise.all([
+    const both = new Set(ofActive.map(conditionKey))
+    const only = ofCandidate.filter((asked) => !both.has(conditionKey(asked)))
+    const [active, more] = await Promise.all([
       askConditions(conditions, ofActive, input, { signal, deadline }),
       // Half of the time: an engine that only the candidate asks and that hangs must not deny what is in force.
-      askConditions(conditions, ofCandidate, input, {
+      askConditions(conditions, only, input, {
         signal,
         deadline: new Deadline(clock, config.timeoutMs * CANDIDATE_SHARE),
       }),
     ])
     // While others were asked the run may have halted or the policy changed.
-    return this.#standing({ node: this.node, tool: question.tool }) ?? { active, candidate }
+    return this.#standing({ node: this.node, tool: question.tool }) ?? { active, candidate: { ...more, ...active } }
   }
 
   /**

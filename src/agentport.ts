@@ -124,12 +124,14 @@ export interface ToolContext {
 
 export class AgentPort {
   readonly #house: House
+  readonly #variables: Readonly<Record<string, string>>
   readonly #halts: HaltPropagator
   readonly #runs = new Map<string, Run>()
   #closed = false
 
-  private constructor(house: House) {
+  private constructor(house: House, variables: Readonly<Record<string, string>>) {
     this.#house = house
+    this.#variables = variables
     this.#halts = new HaltPropagator({ clock: house.clock })
   }
 
@@ -144,7 +146,7 @@ export class AgentPort {
     checkOptions(options)
     const config = resolveConfig(options)
     const clock = options.clock ?? systemClock
-    const variables = options.variables ?? {}
+    const variables = Object.freeze({ ...options.variables })
     if ((config.mode === 'observe') !== (options.candidate !== undefined)) {
       throw new AgentPortError(
         'ERR_CONFIG_INVALID',
@@ -201,7 +203,7 @@ export class AgentPort {
       throw error
     }
     warmUp(policy, house.skills.values())
-    return new AgentPort(house)
+    return new AgentPort(house, variables)
   }
 
   /** Every skill given to `open`, admitted or rejected with the reason. */
@@ -332,13 +334,14 @@ export class AgentPort {
    * Puts another policy set in force. Every ticket issued under the old one is revoked, and what was confined under it is
    * killed. A skill that asks for more than the new set grants is rejected: its nodes are denied from now on.
    *
+   * @param variables values of `${name}` in the documents; those given to {@link AgentPort.open} unless said
    * @returns the skills that no longer fit
    * @throws DocumentError ERR_POLICY_INVALID when the new set does not hold together, ERR_AUDIT_UNAVAILABLE when the change
    *   cannot be recorded; the old set then stays in force.
    */
   async replacePolicy(
     source: PolicyEngine | PolicySource | readonly PolicySource[],
-    variables: Readonly<Record<string, string>> = {},
+    variables: Readonly<Record<string, string>> = this.#variables,
   ): Promise<readonly SkillStatus[]> {
     const house = this.#house
     const policy = asEngine(source, { variables, conditions: house.conditions, skills: house.skills.values() })
@@ -370,12 +373,13 @@ export class AgentPort {
   /**
    * Puts another candidate beside the active policy: from now on it is the one that is evaluated and recorded.
    *
+   * @param variables as in {@link replacePolicy}
    * @throws DocumentError ERR_POLICY_INVALID, ERR_AUDIT_UNAVAILABLE; the old candidate then stays. AgentPortError
    *   ERR_STATE_INVALID outside of mode "observe".
    */
   async replaceCandidate(
     source: PolicyEngine | PolicySource | readonly PolicySource[],
-    variables: Readonly<Record<string, string>> = {},
+    variables: Readonly<Record<string, string>> = this.#variables,
   ): Promise<void> {
     const house = this.#house
     if (house.config.mode !== 'observe') {

@@ -118,12 +118,14 @@ export {
   readArgumentVector,
   readCommand,
 } from './manifest/command/read-command.ts'
+export { type Composition, composeManifests, type Origin } from './manifest/compose.ts'
 export type { Imported, ImportTodo } from './manifest/import/imported.ts'
 export { importMcpTools } from './manifest/import/mcp-tools.ts'
 export { importOpenClawPlugin } from './manifest/import/openclaw-plugin.ts'
 export { importSkillMarkdown } from './manifest/import/skill-markdown.ts'
 export { lintManifest, MANIFEST_LINTS } from './manifest/lint.ts'
 export type { Manifest, ToolBinding } from './manifest/manifest.ts'
+export { intersectManifests, type Narrowing, type NarrowingExcess, narrowManifest } from './manifest/narrow.ts'
 export { ManifestValidator } from './manifest/validator.ts'
 // Obligation: what must be done for an allow to hold
 export { type CompiledObligations, compileObligations } from './obligation/compile.ts'
@@ -138,6 +140,7 @@ export {
 } from './policy/engine.ts'
 export type { Explanation, StatementStanding } from './policy/explanation.ts'
 export type { Excess } from './policy/fit.ts'
+export { describeNearGrant, type NearGrant } from './policy/fit-nearest.ts'
 export { lintPolicy, POLICY_LINTS } from './policy/lint.ts'
 export type { PolicySource } from './policy/load.ts'
 export { type PolicyTest, readPolicyTests } from './policy/test-case.ts'

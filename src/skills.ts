@@ -17,6 +17,7 @@ import { capabilitiesOf } from './manifest/capabilities.ts'
 import type { Manifest } from './manifest/manifest.ts'
 import type { ManifestValidator } from './manifest/validator.ts'
 import type { PolicyEngine, ToolShape } from './policy/engine.ts'
+import { describeNearGrant } from './policy/fit-nearest.ts'
 
 /** A skill that is attested and well-formed, or why not. Whether the policy grants what it asks for is {@link fitSkill}'s. */
 export function validateSkill(
@@ -100,11 +101,13 @@ export function warmUp(policy: PolicyEngine, skills: Iterable<SkillStatus>): voi
 export function excessDenial(policy: PolicyEngine, manifest: Manifest): Denial | undefined {
   const excess = policy.excess(capabilitiesOf(manifest))
   if (excess.length === 0) return undefined
-  const list = excess.map(({ kind, text, pointer }) => {
+  const list = excess.map(({ kind, text, pointer, nearest: [nearest] }) => {
     const { line, column } = manifest.locate(pointer)
-    return `${kind} ${text} (${manifest.file}:${line}:${column})`
+    const near = nearest === undefined ? '' : `; ${describeNearGrant(nearest)}`
+    return `${kind} ${text} (${manifest.file}:${line}:${column}${near})`
   })
-  return deny('manifest_excess', `skill "${manifest.skill}" asks for what no policy grants: ${list.join(', ')}`)
+  const detail = `skill "${manifest.skill}" asks for what no policy grants: ${list.join(', ')}`
+  return deny('manifest_excess', detail, { ...given('missing', excess[0]?.missing) })
 }
 
 export function skillRecord(skill: SkillStatus): AuditEvent {

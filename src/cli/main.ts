@@ -6,7 +6,9 @@ import { audit } from './audit.ts'
 import { build } from './build.ts'
 import { check } from './check.ts'
 import { type Command, type Output, UsageError } from './command.ts'
+import { diff } from './diff.ts'
 import { doctor } from './doctor.ts'
+import { explain } from './explain.ts'
 import { fmt } from './fmt.ts'
 import { importer } from './import.ts'
 import { init } from './init.ts'
@@ -28,6 +30,8 @@ const COMMANDS: readonly Command[] = [
   doctor,
   build,
   test,
+  explain,
+  diff,
   fmt,
   init,
   importer,

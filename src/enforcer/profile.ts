@@ -5,6 +5,7 @@
 import { canonicalJson } from '../core/canonical.ts'
 import { sha256Hex } from '../core/crypto.ts'
 import { type HostPattern, hostPatternContains } from '../core/host-pattern.ts'
+import { hostPatternsContain } from '../core/host-union.ts'
 import { type PathPattern, pathMatches, pathPatternContains } from '../core/path-pattern.ts'
 import { lowerLimits, NO_LIMITS, type ProcessLimits } from '../core/process-limits.ts'
 import type { ProcessRight } from '../core/process-right.ts'
@@ -128,9 +129,16 @@ export function compileProfile(need: ProfileNeed, grant: ProfileGrant): Compiled
   const execute = keep('execute', need.executablePaths ?? [], code('executes'), pathPatternContains, textOf, excess)
   const binaries = keep('binary', need.allowedBinaries, code('binaries'), pathMatches, String, excess)
   const libraries = keep('library', need.allowedLibraries, code('libraries'), pathPatternContains, textOf, excess)
-  const egress = keep('host', need.allowedHosts, hosts, hostPatternContains, textOf, excess).filter(({ value }) => {
+  const egress = keep(
+    'host',
+    need.allowedHosts,
+    withUnions(hosts, need.allowedHosts),
+    hostPatternContains,
+    textOf,
+    excess,
+  ).filter(({ value }) => {
     const { egressCeiling } = grant
-    if (egressCeiling === undefined || egressCeiling.some((outer) => hostPatternContains(outer, value))) return true
+    if (egressCeiling === undefined || hostPatternsContain(egressCeiling, value)) return true
     excess.push(Object.freeze({ kind: 'host', text: textOf(value), reason: 'not_granted' }))
     return false
   })
@@ -175,6 +183,17 @@ function sides<K extends ListKey>(grant: ProfileGrant, key: K): Sides<ItemOf<K>>
   const entries = (rules: readonly GrantRule[]): readonly ProfileEntry<ItemOf<K>>[] =>
     rules.flatMap((rule) => (rule[key] ?? []).map((value) => ({ value: value as ItemOf<K>, rule: rule.rule })))
   return { permits: entries(grant.permits), forbids: entries(grant.forbids) }
+}
+
+/** Besides the permits themselves what several of them cover together: half a network by one rule and half by another. */
+function withUnions(hosts: Sides<HostPattern>, asked: readonly HostPattern[]): Sides<HostPattern> {
+  const all = hosts.permits.map(({ value }) => value)
+  const unions = asked.flatMap((value): readonly ProfileEntry<HostPattern>[] => {
+    if (all.some((outer) => hostPatternContains(outer, value)) || !hostPatternsContain(all, value)) return []
+    const parts = hosts.permits.filter((permit) => hostPatternContains(value, permit.value))
+    return [{ value, rule: [...new Set(parts.map(({ rule }) => rule))].join(', ') }]
+  })
+  return { permits: [...hosts.permits, ...unions], forbids: hosts.forbids }
 }
 
 function keep<G, T>(

@@ -10,6 +10,7 @@ export {
   type WatchPolicyFilesOptions,
   watchPolicyFiles,
 } from './policy-files.ts'
+export { type RealPaths, realPaths } from './real-paths.ts'
 export { nodeResolver } from './resolver.ts'
 export { cosignSkill, type SignedSkill, type SignSkillOptions, signSkill } from './sign.ts'
 export { type ReadSkillOptions, readSkillDirectory } from './skill-directory.ts'

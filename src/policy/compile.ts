@@ -150,6 +150,10 @@ export class DocumentCompiler {
     const { line, column } = this.#to.document.locate(formatPointer(at))
     this.#claimId(raw.id, at, `${file}:${line}`)
     this.#statements.requireWhom(raw.id, raw, at)
+    if ((effect === 'limit' || effect === 'oblige') && raw.paths?.execute !== undefined) {
+      const message = 'says nothing about calls, and this is about nothing else'
+      this.#to.report('contradiction', [...at, 'paths', 'execute'], message, { on: 'key' })
+    }
     const about = { id: raw.id, effect, file, line, column }
     const ref = Object.freeze(raw.reason === undefined ? about : { ...about, reason: raw.reason })
     return { ref, ...this.#statements.compile(raw, effect, at, lists) }

@@ -63,7 +63,10 @@ function grantsTool(rules: readonly Rule[], tool: string): boolean {
   return rules.some((rule) => ruleGrants(rule, { kind: 'tool', text: tool }))
 }
 
-/** What only a reader asks for is found out when it is asked for: a set has thousands of rules to search again. */
+/**
+ * `nearest` and `missing` are found out when they are asked for: a set has thousands of rules to search again. They are
+ * getters, so a copy by spreading does not have them.
+ */
 class Finding implements Excess {
   readonly kind: WishKind
   readonly text: string

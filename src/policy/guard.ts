@@ -50,9 +50,11 @@ export function nodeGuard(globs: readonly Glob[]): Guard {
  * always knows the skill; an engine used alone that leaves it out gets the careful answer for each effect.
  */
 export function skillGuard(globs: readonly Glob[], effect: Effect): Guard {
+  // An approval grants what it lists: for a call of no known skill that would be a grant to be had by saying less.
+  const unknown = effect === 'permit' ? false : effect === 'require_approval' ? undefined : true
   return {
     about: 'skill',
-    test: ({ skill }) => (skill === undefined ? effect !== 'permit' : globs.some((glob) => glob.matches(skill))),
+    test: ({ skill }) => (skill === undefined ? unknown : globs.some((glob) => glob.matches(skill))),
     text: `skills ${texts(globs)}`,
   }
 }

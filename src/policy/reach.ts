@@ -1,6 +1,7 @@
 // What a statement says of each network destination besides its hosts: the method that is sent there, and the part of the
 // world it is in. A permit needs to know; anything else applies in doubt.
 
+import { hostReadings } from '../core/host.ts'
 import type { NetworkResource } from '../core/resource.ts'
 import type { Regions } from './regions.ts'
 
@@ -28,9 +29,11 @@ export function reachTouches(reach: Reach, { method, host }: NetworkResource): b
   if (reach.methods !== undefined && method !== undefined && !reach.methods.has(method)) return false
   const { inside, outside } = reach
   if (inside === undefined && outside === undefined) return true
-  const regions = reach.regions.of(host)
-  if (inside !== undefined && regions.size > 0 && !meets(regions, inside)) return false
-  return outside === undefined || !meets(regions, outside)
+  return hostReadings(host).some((reading) => {
+    const regions = reach.regions.of(reading)
+    if (inside !== undefined && regions.size > 0 && !meets(regions, inside)) return false
+    return outside === undefined || !meets(regions, outside)
+  })
 }
 
 function meets(found: ReadonlySet<string>, wanted: ReadonlySet<string>): boolean {

@@ -67,6 +67,8 @@ export interface Question {
 
 const NONE: readonly never[] = Object.freeze([])
 const LONGEST_TEXT = LIMITS.patternLength
+/** What a Date can hold (ECMA-262 §21.4.1.1). */
+const MAX_TIME = 8.64e15
 
 /** The request as a question, or what is wrong with it. A getter that throws does so here. */
 export function readRequest(request: PolicyRequest, unanswered?: Map<string, ConditionQuestion>): Question | string {
@@ -80,15 +82,16 @@ export function readRequest(request: PolicyRequest, unanswered?: Map<string, Con
   if (ownRoles === undefined) return 'roles is not a list of texts'
   const ownResources = readList(resources, LIMITS.resources, readResource)
   if (ownResources === undefined) return 'resources is not a list of canonical resources'
-  const before = readOptionalList(upstream)
-  const behind = readOptionalList(downstream)
-  const regions = readOptionalList(dataRegions)
+  const before = readOptionalList(upstream, NAMES)
+  const behind = readOptionalList(downstream, NAMES)
+  const regions = readOptionalList(dataRegions, TEXTS)
   if (before === null || behind === null || regions === null)
     return 'upstream, downstream and dataRegions are lists of texts'
   if (labels !== undefined && !isTexts(labels)) return 'labels is not an object of texts'
   if (facts !== undefined && !isObject(facts)) return 'facts is not an object'
   if (answers !== undefined && !isObject(answers)) return 'answers is not an object'
-  if (now !== undefined && !Number.isFinite(now)) return 'now is not a number of milliseconds'
+  if (now !== undefined && !(typeof now === 'number' && Math.abs(now) <= MAX_TIME))
+    return 'now is not a number of milliseconds'
   if (run !== undefined && !isName(run)) return 'run is not a name'
   if (principal !== undefined && (typeof principal !== 'string' || principal.length > LONGEST_TEXT))
     return 'principal is not a short text'
@@ -138,16 +141,23 @@ function readList<T>(
   return own
 }
 
+interface ListOf {
+  readonly read: (item: unknown) => string | undefined
+  readonly before: WeakSet<readonly string[]>
+}
+
 // The nodes around a node can be ten thousand and are the same for all its calls. A frozen list of texts that was read once
 // says the same for ever.
-const readBefore = new WeakSet<readonly string[]>()
+const TEXTS: ListOf = { read: readText, before: new WeakSet() }
+/** What is no name is matched by no pattern, not even by `*`: a forbid after such a node would not see it. */
+const NAMES: ListOf = { read: (item) => (isName(item) ? item : undefined), before: new WeakSet() }
 
-/** `null` when it is no list of texts. */
-function readOptionalList(list: readonly string[] | undefined): readonly string[] | undefined | null {
-  if (list === undefined || readBefore.has(list)) return list
-  const own = readList(list, LIMITS.graphNodes, readText)
+/** `null` when it is no list of them. */
+function readOptionalList(list: readonly string[] | undefined, of: ListOf): readonly string[] | undefined | null {
+  if (list === undefined || of.before.has(list)) return list
+  const own = readList(list, LIMITS.graphNodes, of.read)
   if (own === undefined) return null
-  if (Object.isFrozen(list)) readBefore.add(list)
+  if (Object.isFrozen(list)) of.before.add(list)
   return own
 }
 

@@ -8,7 +8,7 @@ import { parsePathPattern } from '../core/path-pattern.ts'
 import { formatPointer } from '../core/pointer.ts'
 import type { Problem, ProblemCode } from '../core/problem.ts'
 import type { ProcessRight } from '../core/process-right.ts'
-import { isEnvName, isScopeToken } from '../core/text.ts'
+import { isEnvName, isName, isScopeToken } from '../core/text.ts'
 import {
   askGuard,
   type Guard,
@@ -95,6 +95,11 @@ export class StatementCompiler {
   }
 
   compile(raw: RawAbout, effect: Effect, at: Pointer, lists: ProcessLists = NO_PROCESS_LISTS): StatementPart {
+    for (const key of ['labels', 'args', 'facts'] as const) {
+      const named = raw[key]
+      if (named === undefined || Object.keys(named).length > 0) continue
+      this.#to.report('missing_key', [...at, key], `${key} names nothing`, { hint: 'leave it out to mean any' })
+    }
     const resources = this.#resources(raw, at, lists)
     const reach = this.#reach(raw, at)
     const nodes = raw.nodes === undefined ? undefined : this.globs([...at, 'nodes'], raw.nodes)
@@ -279,6 +284,7 @@ export class StatementCompiler {
   #ask(raw: RawRule['ask'], at: Pointer): readonly Guard[] {
     if (raw === undefined) return NONE
     const { engines } = this.#set
+    if (!isName(raw.engine)) this.#to.report('invalid_value', at, 'not the name of a condition port')
     if (engines !== undefined && !engines.has(raw.engine)) {
       const hint = engines.size === 0 ? 'give one to the gateway' : `known: ${[...engines].join(', ')}`
       this.#to.report('unknown_reference', at, 'no condition port has this name', { hint })

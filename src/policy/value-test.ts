@@ -52,7 +52,7 @@ const KNOWN_TESTS = 'equals, one_of, min, max, min_length, max_length, glob, pat
 
 /** Compiles tests; keeps compiled schemas, so that the same schema in many rules is compiled once. */
 export class ValueTests {
-  readonly #schemas = new InputSchemaCompiler()
+  readonly #schemas = new InputSchemaCompiler(256, 'value')
 
   compile(raw: RawTests): CompiledTest {
     const part = new Parts()
@@ -75,7 +75,9 @@ export class ValueTests {
   #lists(raw: RawTests, part: Parts): void {
     const { contains, every, some } = raw
     if (contains !== undefined) {
-      part.add(LISTS, (value) => (Array.isArray(value) ? value.includes(contains) : undefined))
+      const type = typeOf(contains)
+      const item: Test = (one) => (typeOf(one) === type ? one === contains : undefined)
+      part.add(LISTS, (value) => (Array.isArray(value) ? someItem(value, item) : undefined))
     }
     if (every !== undefined) {
       const item = this.#item('every', every, part)
@@ -109,8 +111,12 @@ export class ValueTests {
       return
     }
     const { check } = compiled
+    const named = [schema['type']].flat()
+    // 100.5 is of another type than integer: a forbid of whole numbers from 100 on must not be dodged by it.
+    const wholeOnly = named.includes('integer') && !named.includes('number')
     part.add(types, (value) => {
       if (!types.includes(typeOf(value))) return undefined
+      if (wholeOnly && typeof value === 'number' && !Number.isInteger(value)) return undefined
       const fault = check(value as JsonObject)
       return fault === undefined ? true : fault.kind === 'mismatch' ? false : undefined
     })

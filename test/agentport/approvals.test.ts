@@ -5,7 +5,6 @@ import { describe, expect, test } from 'vitest'
 
 import {
   type AgentPortOptions,
-  type ApprovalDecision,
   type ApprovalPort,
   callbackApprovals,
   type PendingApproval,
@@ -361,8 +360,7 @@ describe('a port that cannot be relied on', () => {
     ],
     [
       'approves with a decision that is none',
-      ({ id, digest }) =>
-        Promise.resolve([{ question: id, digest, approver: 'lea', decision: true as unknown as ApprovalDecision }]),
+      ({ id, digest }) => Promise.resolve([{ question: id, digest, approver: 'lea', decision: true as never }]),
     ],
   ]
 

@@ -366,6 +366,23 @@ describe('a store that cannot be relied on', () => {
     expect([await ask(node, PING), await ask(node, PING)]).toEqual(['allow', 'budget_exhausted'])
   })
 
+  test('a store that keeps the thread past the deadline: denied, and what it took is undone', async () => {
+    const clock = manualClock()
+    const store = new WatchedStore(clock)
+    const limits: LimitStore = {
+      reserve: (charges, lease, ms) => {
+        const answer = store.reserve(charges, lease, ms)
+        clock.advance(60)
+        return answer
+      },
+      release: store.release,
+      forgetRun: store.forgetRun,
+    }
+    const { node } = await openBank({ policy, limits, clock, timeoutMs: 50 })
+    expect(await ask(node, PING)).toBe('deadline_exceeded')
+    expect(store.told).toEqual(['taken', 'undone'])
+  })
+
   test.each(['release throws', 'release rejects', 'release hangs'])(
     '%s: the result is handed on all the same',
     async (how) => {

@@ -7,7 +7,6 @@ import {
   type AddressResolver,
   type AgentPortOptions,
   type Commitment,
-  commitArguments,
   commitmentMatches,
   DeniedError,
 } from '../../src/index.ts'
@@ -474,5 +473,4 @@ test('a call with no obligations has none in its verdict and its record', async 
     false,
     false,
   ])
-  expect(commitArguments('1').hash).toBeTypeOf('string')
 })

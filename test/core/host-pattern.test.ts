@@ -397,6 +397,36 @@ describe('properties', () => {
     expect(covered).toBeGreaterThan(fuzzRuns(10_000) / 10)
   })
 
+  test('where containment says no there is a destination that only the inner pattern covers', () => {
+    const hosts = [
+      ...['a.b', 'x.a.b', 'y.x.a.b', 'p.a.b', 'p.q.a.b', 'p.x.a.b', 'p.q.x.a.b', 'za.b', 'c.d', 'p.c.d', 'localhost'],
+      ...['0.0.0.0', '0.0.0.1', '127.0.0.1', '127.0.0.2', '10.0.0.1', '10.128.0.1', '192.0.2.1'],
+      ...['[::]', '[::1]', '[::7f00:1]', '[2000::1]', '[2002::1]', '[64:ff9b::1]', '[64:ff9b:1::1]', '[fe80::1]'],
+      ...['[2001::1]', '[4000::1]'],
+    ]
+    const destinations = hosts.flatMap((host) =>
+      ['', 'http://', 'https://', 'ws://', 'wss://', 'ftp://'].flatMap((protocol) =>
+        ['', ':80', ':443', ':22', ':8443'].map((port) => network(protocol + host + port)),
+      ),
+    )
+    const covered = new Map(
+      patterns.map((one) => [one, destinations.map((destination) => hostCovers(one, destination))]),
+    )
+    const unexplained: string[] = []
+    for (const inner of patterns) {
+      const inside = covered.get(inner) ?? []
+      const contained = new Set(containing.get(inner))
+      for (const outer of patterns) {
+        if (contained.has(outer)) continue
+        const outside = covered.get(outer) ?? []
+        if (!inside.some((isInside, index) => isInside && outside[index] !== true)) {
+          unexplained.push(`${outer.text} on ${inner.text}`)
+        }
+      }
+    }
+    expect(unexplained).toEqual([])
+  })
+
   test('every pattern contains itself', () => {
     for (const inner of patterns) expect(hostPatternContains(inner, inner)).toBe(true)
   })

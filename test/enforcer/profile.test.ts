@@ -54,6 +54,25 @@ function shown(profile: Profile): Record<string, string[]> {
 }
 
 describe('manifest ∩ policy', () => {
+  test('a network that two permits grant half and half is granted, under both their names', () => {
+    const halves = [{ hosts: hosts('10.0.0.0/9') }, { hosts: hosts('10.128.0.0/9') }]
+    const need = { allowedHosts: hosts('10.0.0.0/8') }
+    const { profile, excess } = compile(need, halves)
+    expect(shown(profile)).toEqual({ egress: ['10.0.0.0/8 < permit0, permit1'] })
+    expect(excess).toEqual([])
+    expect(compile(need, halves.slice(1)).profile.egress).toEqual([])
+  })
+
+  test('an egress ceiling keeps what it does not contain out, whatever the permits say', () => {
+    const need = { allowedHosts: hosts('api.example.com', 'evil.example.net') }
+    const permits = [{ hosts: hosts('*') }]
+    expect(compile(need, permits).profile.egress).toHaveLength(2)
+    const bound = compile(need, permits, [], { egressCeiling: hosts('**.example.com') })
+    expect(shown(bound.profile)).toEqual({ egress: ['api.example.com < permit0'] })
+    expect(bound.excess).toEqual([{ kind: 'host', text: 'evil.example.net', reason: 'not_granted' }])
+    expect(compile(need, permits, [], { egressCeiling: [] }).profile.egress).toEqual([])
+  })
+
   test.each<
     [string, Partial<ProfileNeed>, Partial<GrantRule>[], Partial<GrantRule>[], Record<string, string[]>, string[]]
   >([

@@ -1,8 +1,12 @@
 // What a manifest asks for and no rule grants: exactly what, what comes nearest, and the least that would grant it.
 
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
+import { run } from '../../src/cli/main.ts'
 import { parseDocument } from '../../src/core/document.ts'
 import { parseHost } from '../../src/core/host.ts'
 import { type HostPattern, hostCovers, parseHostPattern } from '../../src/core/host-pattern.ts'
@@ -404,6 +408,34 @@ rules:
     expect(more).toEqual([])
     expect(excess).toMatchObject({ kind, text, pointer })
     expect(excess?.nearest.map(describeNearGrant)).toEqual(nearest)
+  })
+
+  test('agentport check says all of it at once; control: without it there is nothing to say', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'agentport-fit-'))
+    try {
+      const check = async (text: string) => {
+        writeFileSync(join(directory, 'policy.yaml'), POLICY)
+        writeFileSync(join(directory, 'manifest.yaml'), text)
+        const err: string[] = []
+        const output = { out: () => undefined, err: (line: string) => err.push(line), color: false }
+        const code = await run(['check', directory], output)
+        return { code, err: err.join('\n').replaceAll(directory, '.') }
+      }
+      expect(await check(MANIFEST)).toEqual({ code: 0, err: '' })
+      const { code, err } = await check(
+        MANIFEST.replace('/usr/bin/gcc]', '/usr/bin/gcc, /usr/bin/ld]').replace('/srv/build/out/**]', '/srv/build/**]'),
+      )
+      expect(code).toBe(1)
+      expect(err.split('\n').filter((line) => line.includes(' error '))).toEqual([
+        './manifest.yaml:18:18: error not_granted: no policy permits skill "compiler" this write: /srv/build/** (partly granted: /srv/build/out/**, by compile (permit) ./policy.yaml:3:5)',
+        './manifest.yaml:19:34: error not_granted: no policy permits skill "compiler" this binary: /usr/bin/ld',
+      ])
+      expect(err).toContain(
+        'rules: [{ id: binary-for-compiler, effect: permit, skills: [compiler], roles: ["*"], tools: [compile], binaries: ["/usr/bin/ld"] }]',
+      )
+    } finally {
+      rmSync(directory, { recursive: true, force: true })
+    }
   })
 
   test('a program that it writes itself is refused by the manifest alone', () => {

@@ -4,6 +4,8 @@ import { parseHost } from '../../src/core/host.ts'
 import type { JsonObject, JsonValue } from '../../src/core/json.ts'
 import type { Resource } from '../../src/core/resource.ts'
 import type { RawCondition, RawDuring, RawRule } from '../../src/policy/schema.ts'
+import type { PolicyDraft } from './arbitraries.ts'
+import type { ReferenceRequest } from './reference.ts'
 import {
   ADDRESSES,
   ASKS,
@@ -16,14 +18,12 @@ import {
   NODES,
   PATHS,
   POINTERS,
-  type PolicyDraft,
   ROLES,
   SCALARS,
   SCOPES,
   SKILLS,
   TOOLS,
-} from './arbitraries.ts'
-import type { ReferenceRequest } from './reference.ts'
+} from './world.ts'
 
 type About = Omit<RawRule, 'effect' | 'limits'>
 

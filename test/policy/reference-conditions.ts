@@ -66,7 +66,7 @@ function testsHold(tests: Tests, found: JsonValue): Answer {
   const fold = (text: string): string => (tests.ignore_case === true ? text.toLowerCase() : text)
   if (glob !== undefined) ofText((text) => textMatches(fold(glob), fold(text)))
   if (pattern !== undefined) ofText((text) => new RegExp(`^(?:${pattern})$`, 'u').test(text))
-  if (contains !== undefined) ofList((list) => yesIf(list.some((item) => item === contains)))
+  if (contains !== undefined) ofList((list) => any(list.map((item) => testsHold({ equals: contains }, item))))
   if (every !== undefined) ofList((list) => all(list.map((item) => testsHold(every, item))))
   if (some !== undefined) ofList((list) => any(list.map((item) => testsHold(some, item))))
   if (schema !== undefined)

@@ -2,6 +2,7 @@
 // ahead. Written from the format, not from the engine, so that the two can disagree. It takes well-formed documents; what
 // makes a document ill-formed is the loader's business.
 
+import { hostReadings } from '../../src/core/host.ts'
 import type { Resource } from '../../src/core/resource.ts'
 import type { PolicyRequest } from '../../src/policy/request.ts'
 import type { RawEgress, RawLimit, RawPolicy, RawRule } from '../../src/policy/schema.ts'
@@ -178,7 +179,8 @@ function isAbout(one: Case, { about, effect }: Statement): boolean {
   if (about.nodes !== undefined && !about.nodes.some((pattern) => nameMatches(pattern, node))) return false
   if (about.roles !== undefined && !about.roles.some((role) => role === '*' || hasRole(one, role))) return false
   if (about.skills === undefined) return true
-  // No known skill: a grant for certain skills is not for this call, and a forbid for certain skills might be.
+  // No known skill: a grant for certain skills is not for this call, and a forbid for certain skills might be. An approval
+  // is both, so it cannot be told.
   if (skill === undefined) return effect !== 'permit'
   return about.skills.some((pattern) => nameMatches(pattern, skill))
 }
@@ -209,6 +211,7 @@ function labelsMatch(wanted: Readonly<Record<string, readonly string[]>>, labels
 function conditionsOf(one: Case, { about, effect }: Statement): { readonly conditions: Answer; readonly ask: Answer } {
   const { request } = one
   const answers: Answer[] = [conditionsHold(about.args, request.args), conditionsHold(about.facts, request.facts)]
+  if (about.skills !== undefined && request.skill === undefined && effect === 'require_approval') answers.push('untold')
   if (about.labels !== undefined) answers.push(labelsMatch(about.labels, request.labels))
   if (about.after !== undefined) answers.push(isAmong(about.after, request.upstream))
   if (about.before !== undefined) answers.push(isAmong(about.before, request.downstream))
@@ -268,10 +271,14 @@ function touches(one: Case, about: Selector, resource: Resource): boolean {
   const { methods, residency } = about
   if (methods !== undefined && resource.method !== undefined && !methods.includes(resource.method)) return false
   const { destination, outside } = residency ?? {}
-  const regions = regionsOf(one, resource)
-  const isUnknown = regions.length === 0
-  if (destination !== undefined && !isUnknown && !regions.some((region) => destination.includes(region))) return false
-  if (outside !== undefined && regions.some((region) => outside.includes(region))) return false
+  // One of the things it may be dialled as is enough.
+  const isConcerned = hostReadings(resource.host).some((host) => {
+    const regions = regionsOf(one, { ...resource, host })
+    const isInside = destination === undefined || regions.some((region) => destination.includes(region))
+    const isOutside = outside === undefined || !regions.some((region) => outside.includes(region))
+    return (isInside || regions.length === 0) && isOutside
+  })
+  if (!isConcerned) return false
   return (about.hosts ?? []).some((pattern) => hostTouches(pattern, resource))
 }
 

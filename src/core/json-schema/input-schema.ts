@@ -12,7 +12,7 @@ import type { JsonObject, JsonValue } from '../json.ts'
 import { LIMITS } from '../limits.ts'
 import { compileRegExp, type LinearRegExp } from '../linear-regexp.ts'
 import { parsePointer } from '../pointer.ts'
-import { checkSchema, type SchemaFault, type SchemaVocabulary } from './schema-check.ts'
+import { checkSchema, type SchemaFault, type SchemaSubject, type SchemaVocabulary } from './schema-check.ts'
 import type { Dialect } from './schema-keywords.ts'
 
 /** Why arguments do not fit: the place and the keyword, never a value. */
@@ -79,10 +79,12 @@ interface Meter {
 
 /** Compiles schemas and keeps the results of the last `capacity` different ones. */
 export class InputSchemaCompiler {
+  readonly #subject: SchemaSubject
   readonly #capacity: number
   readonly #cache = new Map<string, CompiledSchema>()
 
-  constructor(capacity = 256) {
+  constructor(capacity = 256, subject: SchemaSubject = 'arguments') {
+    this.#subject = subject
     this.#capacity = capacity
   }
 
@@ -90,7 +92,7 @@ export class InputSchemaCompiler {
     const key = sha256Hex(canonicalJson(schema))
     const before = this.#cache.get(key)
     if (before !== undefined) return before
-    const compiled = compileSchema(schema)
+    const compiled = compileSchema(schema, this.#subject)
     if (this.#cache.size >= this.#capacity) {
       for (const oldest of this.#cache.keys()) {
         this.#cache.delete(oldest)
@@ -107,9 +109,9 @@ export function noArguments(args: JsonObject): ArgumentFault | undefined {
   return Object.keys(args).length === 0 ? undefined : { kind: 'mismatch', pointer: '', keyword: 'additionalProperties' }
 }
 
-function compileSchema(schema: JsonObject): CompiledSchema {
+function compileSchema(schema: JsonObject, subject: SchemaSubject): CompiledSchema {
   const patterns = new Map<string, LinearRegExp>()
-  const { dialect, faults, cost, followable } = checkSchema(schema, vocabulary(patterns))
+  const { dialect, faults, cost, followable } = checkSchema(schema, vocabulary(patterns), subject)
   if (faults.length > 0) return { ok: false, faults, followable, cost }
   const strict: SchemaFault[] = []
   const meter: Meter = { steps: 0, unique: new Map() }

@@ -55,7 +55,10 @@ export function isObject(value: JsonValue | undefined): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-export function checkSchema(root: JsonObject, vocabulary: SchemaVocabulary): SchemaCheck {
+/** What a schema describes: the arguments of a call, which are an object, or any value. */
+export type SchemaSubject = 'arguments' | 'value'
+
+export function checkSchema(root: JsonObject, vocabulary: SchemaVocabulary, subject: SchemaSubject): SchemaCheck {
   const faults: SchemaFault[] = []
   const named = member(root, '$schema')
   const dialect = named === undefined ? '2020-12' : typeof named === 'string' ? DIALECTS.get(named) : undefined
@@ -68,7 +71,7 @@ export function checkSchema(root: JsonObject, vocabulary: SchemaVocabulary): Sch
       followable: false,
     }
   }
-  if (member(root, 'type') !== 'object') {
+  if (subject === 'arguments' && member(root, 'type') !== 'object') {
     faults.push({
       at: Object.hasOwn(root, 'type') ? ['type'] : [],
       message: 'arguments are an object, so the schema must say so',

@@ -36,7 +36,7 @@ export interface PolicyDifference {
   /** Absent of `process`. */
   readonly old?: DiffVerdict
   readonly new?: DiffVerdict
-  /** Requests that show it, in the form that policy tests have. At least one, at most five. */
+  /** Requests that show it, in the form that policy tests have. At least one, at most three. */
   readonly witnesses: readonly RequestText[]
 }
 
@@ -64,7 +64,7 @@ export type ComparisonLoad =
   | { readonly ok: false; readonly problems: readonly Problem[] }
 
 const MAX_REQUESTS = 200_000
-const WITNESSES = 5
+const WITNESSES = 3
 
 export class PolicyComparison {
   readonly #before: LoadedSide
@@ -140,11 +140,11 @@ export class PolicyComparison {
     const shown = (request: PolicyRequest): Hit | undefined => this.#hits(request).find((hit) => keyOf(hit) === key)
     const witnesses = new Map<string, PolicyRequest>()
     for (const { request } of hits) {
-      if (witnesses.size >= WITNESSES) break
       const small = isShrunk ? smallest(request, (smaller) => shown(smaller) !== undefined) : request
-      witnesses.set(JSON.stringify(writeRequest(small)), small)
+      const known = witnesses.get(likenessOf(small))
+      if (known === undefined || rankOf(small) < rankOf(known)) witnesses.set(likenessOf(small), small)
     }
-    const ordered = [...witnesses].sort(([a], [b]) => a.length - b.length || compareTexts(a, b)).map(([, one]) => one)
+    const ordered = [...witnesses.values()].sort((a, b) => compareTexts(rankOf(a), rankOf(b))).slice(0, WITNESSES)
     const { shift, verdicts } = shown(ordered[0] ?? first.request) ?? first
     return {
       ...shift,
@@ -165,6 +165,19 @@ export class PolicyComparison {
 function verdictOf(verdict: PolicyVerdict): DiffVerdict {
   const { decision, rules } = verdict
   return decision === 'deny' ? { decision, code: verdict.code, rules } : { decision, rules }
+}
+
+/** What a reader would call the same request: a host that is reached by another scheme or port. */
+function likenessOf(request: PolicyRequest): string {
+  const resources = request.resources.map((one) => (one.kind === 'network' ? one.host.text : one))
+  return JSON.stringify({ ...request, resources })
+}
+
+/** The shortest first, and what most calls look like before what few do. */
+function rankOf(request: PolicyRequest): string {
+  const text = JSON.stringify(writeRequest(request))
+  const isPlain = request.resources.every((one) => one.kind !== 'network' || one.scheme === 'https')
+  return `${isPlain ? 0 : 1}${String(text.length).padStart(9, '0')}${text}`
 }
 
 const DIRECTIONS = ['widened', 'changed', 'narrowed'] as const

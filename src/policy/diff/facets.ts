@@ -280,7 +280,14 @@ function labelFacets(statements: readonly RawStatement[], { roles }: Names): rea
     )
     return { name: `label ${key}`, changes: [...values, absent] }
   })
-  return facets.length === 0 ? [] : [...facets, { name: 'labels', changes: [without('labels')] }]
+  if (facets.length === 0) return []
+  // All labels of a statement at once: with one of two it is as far from applying as with none.
+  const whole = statements.flatMap(({ labels }) => (labels === undefined ? [] : [firstLabels(labels)]))
+  const changes = whole.map(
+    (own): Change =>
+      (request) => ({ ...request, labels: { ...request.labels, ...own } }),
+  )
+  return [{ name: 'labels', changes: [...changes, without('labels')] }, ...facets]
 }
 
 function aroundChanges(

@@ -101,16 +101,25 @@ class Sampler {
   }
 
   #class(): string {
-    const negated = this.#source[this.#at] === '^'
-    if (negated) this.#at++
+    const start = this.#at - 1
     const members: string[] = []
     while (this.#at < this.#source.length && this.#source[this.#at] !== ']') {
       const char = this.#source[this.#at++] ?? ''
       members.push(char === '\\' ? this.#escape(members.length) : char)
     }
     this.#at++
-    if (negated) return [...'x0-_ .~'].find((char) => !members.includes(char)) ?? 'x'
-    const usable = members.filter((char, index) => char !== '-' || index === 0 || index === members.length - 1)
+    const tried = [...new Set([...members, ...'x0-_ .~XZ'])]
+    const usable = tried.filter(matcherOf(this.#source.slice(start, this.#at)))
     return usable[this.#choice.pick % Math.max(1, usable.length)] ?? 'x'
+  }
+}
+
+/** Whether a character is in a class, by the platform: a class alone is matched in constant time. */
+function matcherOf(source: string): (char: string) => boolean {
+  try {
+    const expression = new RegExp(`^${source}$`, 'u')
+    return (char) => expression.test(char)
+  } catch {
+    return () => true
   }
 }

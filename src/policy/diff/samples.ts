@@ -12,7 +12,7 @@ const CHARACTERS = 'xyzab019_-.XAB '
 const FILLS = ['', 'a', 'x', 'xy.z']
 const MOST = 24
 
-/** Texts that match the glob; `lengths` are those that matter beside it. */
+/** Texts that match the glob, and some that nearly do; `lengths` are those that matter beside it. */
 export function globSamples(
   text: string,
   kind: Kind,
@@ -119,9 +119,11 @@ function setsOf(token: GlobToken): readonly CharSet[] {
   return [{ negated: false, ranges: [codePoint, codePoint] }]
 }
 
+/** Characters at the ends of the set, just outside of it, and some that are in it. */
 function endsOf({ negated, ranges }: CharSet): readonly string[] {
-  const ends = ranges.map((codePoint) => String.fromCodePoint(codePoint))
-  return negated ? [...CHARACTERS].filter((char) => !ends.includes(char)).slice(0, 2) : ends.slice(0, 8)
+  const ends = ranges.slice(0, 8).flatMap((point, index) => [point, index % 2 === 0 ? point - 1 : point + 1])
+  const chars = ends.filter((point) => point > 0x20 && point < 0x7f).map((point) => String.fromCodePoint(point))
+  return negated ? [...chars, ...[...CHARACTERS].filter((char) => !chars.includes(char)).slice(0, 2)] : chars
 }
 
 function charOf(sets: readonly CharSet[], last: boolean): string | undefined {

@@ -13,7 +13,7 @@ import { PolicyEngine } from '../engine.ts'
 import { nodeGuard } from '../guard.ts'
 import { loadPolicySet, type PolicySet, type PolicySource } from '../load.ts'
 import { Regions } from '../regions.ts'
-import type { Rule } from '../rule.ts'
+import { makeRule, type Rule } from '../rule.ts'
 import { checkPolicyShape, type RawAbout, type RawPolicy } from '../schema.ts'
 
 export type Side = 'old' | 'new'
@@ -131,10 +131,8 @@ function asRule(table: EgressTable): Rule {
   const ref = { id, effect: 'permit', file: '', line: 0, column: 0 } as const
   const every = parseGlob('*', 'name')
   const none: readonly never[] = []
-  return {
+  return makeRule({
     ref,
-    refs: [ref],
-    effect: 'permit',
     roles,
     nodes,
     everyone,
@@ -163,7 +161,7 @@ function asRule(table: EgressTable): Rule {
     approval: undefined,
     limit: undefined,
     obligation: undefined,
-  }
+  })
 }
 
 export interface Changed {

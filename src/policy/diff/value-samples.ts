@@ -8,6 +8,8 @@ import { distinct, globSamples } from './samples.ts'
 /** Longer values are not made: a bound that far out is not looked at from above. */
 const LONGEST = 4096
 const MOST = 96
+/** Of each part of a schema: what is joined of parts would grow with their product. */
+const FEW = 16
 const STRANGERS: readonly JsonValue[] = ['zz', 0, null]
 
 export function valueSamples(raw: RawCondition): readonly JsonValue[] {
@@ -85,7 +87,7 @@ function textSamples(schema: JsonObject): readonly string[] {
 }
 
 function arraySamples(schema: JsonObject, depth: number): readonly JsonValue[] {
-  const items = isObject(schema['items']) ? schemaSamples(schema['items'], depth + 1) : ['x']
+  const items = isObject(schema['items']) ? schemaSamples(schema['items'], depth + 1).slice(0, FEW) : ['x']
   const [first = 'x'] = items
   const lengths = ['minItems', 'maxItems']
     .flatMap((key) => numberAt(schema, key))
@@ -98,9 +100,9 @@ function arraySamples(schema: JsonObject, depth: number): readonly JsonValue[] {
 
 function objectSamples(schema: JsonObject, depth: number): readonly JsonValue[] {
   const properties = isObject(schema['properties']) ? schema['properties'] : {}
-  const samples = Object.entries(properties).map(
-    ([key, of]) => [key, isObject(of) ? schemaSamples(of, depth + 1) : ['x']] as const,
-  )
+  const samples = Object.entries(properties)
+    .slice(0, FEW)
+    .map(([key, of]) => [key, isObject(of) ? schemaSamples(of, depth + 1).slice(0, FEW) : ['x']] as const)
   const whole = Object.fromEntries(samples.flatMap(([key, [first]]) => (first === undefined ? [] : [[key, first]])))
   const varied = samples.flatMap(([key, values]) => values.map((value) => ({ ...whole, [key]: value })))
   const lacking = Object.keys(whole).map((key) =>
