@@ -6,6 +6,7 @@ import type { JsonObject, JsonValue } from '../../core/json.ts'
 import { readNamedResource } from '../../core/named-resource.ts'
 import { parsePointer } from '../../core/pointer.ts'
 import { describeResource, type Resource } from '../../core/resource.ts'
+import { isName } from '../../core/text.ts'
 import type { PolicyRequest } from '../request.ts'
 import type { RawPolicy } from '../schema.ts'
 import { hostSamples } from './host-samples.ts'
@@ -96,13 +97,13 @@ function whoChanges(statements: readonly RawStatement[], { roles, changedRoles }
       if (role === undefined) return []
       return [
         ...(role.asserted === true ? [{ role: name }] : []),
-        ...(role.nodes ?? []).flatMap((glob) => globSamples(glob, 'name').map((node) => ({ node }))),
+        ...(role.nodes ?? []).flatMap((glob) => nameSamples(glob).map((node) => ({ node }))),
         ...(role.labels === undefined ? [] : [{ labels: firstLabels(role.labels) }]),
       ]
     })
   for (const { roles: named, nodes } of statements) {
     const byRole = (named ?? []).flatMap((name) => (name === '*' ? [{}] : ofRole(name)))
-    const byNode = (nodes ?? []).flatMap((glob) => globSamples(glob, 'name'))
+    const byNode = (nodes ?? []).flatMap((glob) => nameSamples(glob))
     for (const node of byNode) add({ node })
     for (const who of byRole) {
       add(who)
@@ -148,6 +149,11 @@ function firstLabels(labels: Readonly<Record<string, readonly string[]>>): Reado
   )
 }
 
+/** A glob can be filled in ways that no name is. */
+function nameSamples(glob: string): readonly string[] {
+  return globSamples(glob, 'name').filter(isName)
+}
+
 /** Names that two different globs have in common. */
 function commonNames(globs: readonly string[]): readonly string[] {
   const wild = globs.filter((glob) => /[*?[]/.test(glob)).slice(0, 12)
@@ -155,7 +161,7 @@ function commonNames(globs: readonly string[]): readonly string[] {
     wild.flatMap((one) =>
       globs.slice(0, 24).flatMap((other) => (one === other ? [] : (commonText(one, other, 'name') ?? []))),
     ),
-  )
+  ).filter(isName)
 }
 
 function nameChanges(
@@ -165,7 +171,7 @@ function nameChanges(
 ): readonly Change[] {
   const globs = distinct(statements.flatMap((raw) => raw[key] ?? []))
   if (globs.length === 0) return []
-  const names = [...globs.flatMap((glob) => globSamples(glob, 'name')), ...commonNames(globs), 'stranger']
+  const names = [...globs.flatMap((glob) => nameSamples(glob)), ...commonNames(globs), 'stranger']
   return distinct(names.filter((name) => name !== '')).map((name) => (request) => ({ ...request, ...make(name) }))
 }
 
@@ -297,7 +303,7 @@ function aroundChanges(
 ): readonly Change[] {
   const globs = distinct(statements.flatMap((raw) => raw[key] ?? []))
   if (globs.length === 0) return []
-  const samples = distinct([...globs.flatMap((glob) => globSamples(glob, 'name')), ...commonNames(globs)])
+  const samples = distinct([...globs.flatMap((glob) => nameSamples(glob)), ...commonNames(globs)])
   const known = [...samples.map((name) => [name]), [], samples.slice(0, 8)]
   return [
     ...known.map(

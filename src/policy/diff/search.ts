@@ -201,6 +201,8 @@ export class Search {
   }
 
   #compareProcesses(request: PolicyRequest): void {
+    // Only what can be asked about at all: grants are not refused for a malformed name.
+    if (typeof readRequest(request) === 'string') return
     const shift = compareGrants(this.#before.engine.grantsFor(request), this.#after.engine.grantsFor(request))
     if (shift !== undefined) this.#keep({ request, shift })
   }
