@@ -130,6 +130,7 @@ export { ManifestValidator } from './manifest/validator.ts'
 // Obligation: what must be done for an allow to hold
 export { type CompiledObligations, compileObligations } from './obligation/compile.ts'
 export { type AddressResolver, type PinnedAddress, pinAddresses } from './obligation/pin.ts'
+export { PolicyComparison, type PolicyDiff, type PolicyDifference, type Replay } from './policy/diff/diff.ts'
 // Policy: what the operator grants
 export {
   PolicyEngine,
@@ -138,11 +139,12 @@ export {
   type PolicyVerdict,
   type ToolShape,
 } from './policy/engine.ts'
-export type { Explanation, StatementStanding } from './policy/explanation.ts'
+export type { EgressStanding, Explanation, StatementStanding } from './policy/explanation.ts'
 export type { Excess } from './policy/fit.ts'
 export { describeNearGrant, type NearGrant } from './policy/fit-nearest.ts'
 export { lintPolicy, POLICY_LINTS } from './policy/lint.ts'
 export type { PolicySource } from './policy/load.ts'
+export { type MissingPermission, permissionYaml } from './policy/missing-permission.ts'
 export { type PolicyTest, readPolicyTests } from './policy/test-case.ts'
 export { type PolicyTestResult, runPolicyTest } from './policy/test-run.ts'
 export { Run } from './run.ts'

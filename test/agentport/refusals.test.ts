@@ -573,7 +573,7 @@ describe('opening', () => {
     const excessive = openPort({ skills: [bundleOf(MANIFEST.replace('/srv/data/**', '/**'))] })
     await expect(excessive).rejects.toMatchObject({
       code: 'ERR_SKILL_REJECTED',
-      message: expect.stringContaining('read /** (manifest.yaml:21:18)'),
+      message: expect.stringContaining('read /** (manifest.yaml:21:18; '),
     })
   })
 
