@@ -6,6 +6,7 @@ import { trustJsonSchema } from '../attestation/schema.ts'
 import { parseDocument, type SourceText } from '../core/document.ts'
 import { formatDocument } from '../core/format.ts'
 import { formatProblems } from '../core/problem.ts'
+import { printable } from '../core/text.ts'
 import { graphJsonSchema } from '../halt/schema.ts'
 import { manifestJsonSchema } from '../manifest/schema.ts'
 import { policyJsonSchema } from '../policy/schema.ts'
@@ -104,7 +105,11 @@ function formatInput(source: SourceText, check: boolean, output: Output): number
     output.err(result.message)
     return result.code
   }
-  if (check) return result.text === source.text ? 0 : 1
+  if (check) {
+    if (result.text === source.text) return 0
+    output.err(`would change ${printable(source.file)}`)
+    return 1
+  }
   // The line break at the end is the one that every output gets.
   output.out(result.text.replace(/\n$/, ''))
   return 0
@@ -136,6 +141,12 @@ function targetsAt(path: string): readonly Target[] {
 type LaidOut =
   | { readonly ok: true; readonly text: string }
   | { readonly ok: false; readonly code: number; readonly message: string }
+
+/** A file that another command writes, as this one would leave it; as it is where that cannot be. */
+export function laidOut(kind: DocumentKind, source: SourceText): string {
+  const result = layOut(kind, source)
+  return result.ok ? result.text : source.text
+}
 
 function layOut(kind: Target['kind'], source: SourceText): LaidOut {
   const parsed = parseDocument(source)

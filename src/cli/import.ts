@@ -12,6 +12,7 @@ import { importOpenClawPlugin } from '../manifest/import/openclaw-plugin.ts'
 import { importSkillMarkdown } from '../manifest/import/skill-markdown.ts'
 import { readSource } from '../node/source.ts'
 import { type Command, type Output, readOptions, UsageError } from './command.ts'
+import { laidOut } from './fmt.ts'
 
 const HELP = `Usage: agentport import <file> [options]
 
@@ -45,7 +46,7 @@ export const importer: Command = {
     const imported = importSource(readSource(file), format, skill)
     if (values['json'] === true) output.out(JSON.stringify(imported, undefined, 2))
     else if (imported.ok) {
-      output.out(yamlText(imported.manifest).trimEnd())
+      output.out(laidOut('manifest', { file: 'manifest.yaml', text: yamlText(imported.manifest) }).trimEnd())
       reportNotes(imported, output)
     } else output.err(formatProblems(imported.problems))
     return imported.ok ? 0 : 1

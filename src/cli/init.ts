@@ -15,12 +15,13 @@ import { ManifestValidator } from '../manifest/validator.ts'
 import { readSource } from '../node/source.ts'
 import { PolicyEngine } from '../policy/engine.ts'
 import { type Command, readOptions, UsageError } from './command.ts'
+import { laidOut } from './fmt.ts'
 import { describeTodo, importSource, readSkill, reportNotes } from './import.ts'
 
 const HELP = `Usage: agentport init [directory] [options]
 
 Writes manifest.yaml and policy.yaml into the directory (default: the current one). The manifest asks for what the source
-states and for nothing else; the policy permits exactly the tools of the manifest, to one role.
+states and for nothing else; the policy permits exactly the tools of the manifest, to one role, and has tests that say so.
 
   --from file        a SKILL.md, an openclaw.plugin.json, or the result of an MCP tools/list in a .json file
   --skill name       the name of the skill (default: the source's, or the name of the directory)
@@ -56,9 +57,12 @@ export const init: Command = {
       else output.err(formatProblems(imported.problems))
       return 1
     }
-    const manifest = manifestText(imported.manifest, imported.todo)
+    const manifest = laidOut('manifest', {
+      file: 'manifest.yaml',
+      text: manifestText(imported.manifest, imported.todo),
+    })
     const loaded = new ManifestValidator().load({ file: 'manifest.yaml', text: manifest })
-    const policy = policyText(loaded)
+    const policy = laidOut('policy', { file: 'policy.yaml', text: policyText(loaded) })
     // Never a file that the next command would refuse.
     PolicyEngine.from({ file: 'policy.yaml', text: policy })
     mkdirSync(directory, { recursive: true })
@@ -92,7 +96,8 @@ function startFrom(from: unknown, given: string | undefined, directory: string):
 }
 
 const MANIFEST_HEAD = `# What this skill says it needs. It grants nothing: a call runs when this file and the policy both allow it.
-# An absent key means none. Every key: docs/manifest.md. Check both files: agentport check . && agentport lint .
+# An absent key means none. Every key: docs/manifest.md. Check both files:
+# agentport check . && agentport lint . && agentport test .
 `
 
 const MANIFEST_EXAMPLE = `
@@ -126,7 +131,7 @@ function manifestText(manifest: JsonObject, todo: readonly ImportTodo[]): string
 }
 
 const POLICY_HEAD = `# What the operator grants. Nothing is allowed that no rule permits; a forbid beats everything; order never matters.
-# The language: docs/policy.md. A rule without roles or nodes is an error: name whom it is for.
+# The language: docs/policy.md; its tests: docs/testing.md. A rule without roles or nodes is an error: name whom it is for.
 `
 
 const POLICY_EXAMPLE = `
@@ -151,7 +156,7 @@ function policyText(manifest: Manifest): string {
   if (tools.length === 0) {
     const start = yamlText({ version: 1, name: skill })
     const why = '# The manifest declares no tool yet, so there is nothing to permit.\n'
-    return `${POLICY_HEAD}${start}${why}rules: []\n${POLICY_EXAMPLE}`
+    return `${POLICY_HEAD}${start}${why}rules: []\n${POLICY_EXAMPLE}${policyTests(skill, undefined)}`
   }
   const lists = {
     hosts: manifest.allowedHosts.map(({ text }) => text),
@@ -169,7 +174,21 @@ function policyText(manifest: Manifest): string {
   }
   const start = yamlText({ version: 1, name: skill })
   const roles = `# The nodes that may use the skill: write their names here.\n${yamlText({ roles: { [skill]: { nodes: [skill] } } })}`
-  return `${POLICY_HEAD}${start}${roles}${yamlText({ rules: [rule] })}${POLICY_EXAMPLE}`
+  return `${POLICY_HEAD}${start}${roles}${yamlText({ rules: [rule] })}${POLICY_EXAMPLE}${policyTests(skill, tools[0])}`
+}
+
+/** What the policy decides as it is written: whoever changes it changes these. */
+function policyTests(skill: string, tool: string | undefined): string {
+  const expect = { decision: 'deny', code: 'no_matching_permit' }
+  const other = skill === 'other' ? 'another' : 'other'
+  const tests =
+    tool === undefined
+      ? [{ name: 'nothing is permitted yet', request: { node: skill, skill, tool: 'fetch_page' }, expect }]
+      : [
+          { name: `the skill may call ${tool}`, request: { node: skill, skill, tool }, expect: 'allow' },
+          { name: 'other nodes may not', request: { node: other, skill, tool }, expect },
+        ]
+  return `\n${yamlText({ tests })}`
 }
 
 /** All of the files or none; none is ever seen half written, and without `force` none is replaced. */

@@ -2,6 +2,7 @@
 // Exit codes: 0 all is well, 1 the thing checked is not, 2 the command could not be carried out.
 
 import { AgentPortError } from '../core/errors.ts'
+import { printable } from '../core/text.ts'
 import { audit } from './audit.ts'
 import { build } from './build.ts'
 import { check } from './check.ts'
@@ -19,42 +20,52 @@ import { digest, keygen, sign } from './skills.ts'
 import { test } from './test.ts'
 import { VERSION } from './version.ts'
 
+// In the order in which they are needed: write, check, ask, vouch, confine, look back.
 const COMMANDS: readonly Command[] = [
+  init,
+  importer,
   check,
-  audit,
-  keygen,
-  sign,
-  digest,
-  confine,
-  learn,
-  doctor,
-  build,
+  lint,
+  fmt,
   test,
   explain,
   diff,
-  fmt,
-  init,
-  importer,
-  lint,
+  keygen,
+  sign,
+  digest,
+  learn,
+  confine,
+  doctor,
+  build,
+  audit,
 ]
 
 /** Runs the command line `args` (without node and script); resolves with the exit code. */
 export async function run(args: readonly string[], output: Output): Promise<number> {
   const [name, ...rest] = args
-  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
-    const [topic] = rest
-    const command = COMMANDS.find((one) => one.name === topic)
-    output.out(command === undefined ? help() : command.help)
-    return name === undefined ? 2 : 0
+  if (name === undefined) {
+    output.err(help())
+    return 2
   }
   if (name === '--version' || name === '-v') {
     output.out(VERSION)
     return 0
   }
-  const command = COMMANDS.find((one) => one.name === name)
+  const isHelp = name === '--help' || name === '-h' || name === 'help'
+  const wanted = isHelp ? rest[0] : name
+  const command = COMMANDS.find((one) => one.name === wanted)
+  if (isHelp && wanted === undefined) {
+    output.out(help())
+    return 0
+  }
   if (command === undefined) {
-    output.err(`agentport: there is no command "${name}"; it is one of ${COMMANDS.map((one) => one.name).join(', ')}`)
+    const known = COMMANDS.map((one) => one.name).join(', ')
+    output.err(`agentport: there is no command "${printable(wanted ?? '', 80)}"; it is one of ${known}`)
     return 2
+  }
+  if (isHelp) {
+    output.out(command.help)
+    return 0
   }
   // What comes after -- is the command line of another program.
   const own = rest.includes('--') ? rest.slice(0, rest.indexOf('--')) : rest
@@ -81,6 +92,6 @@ function help(): string {
     '',
     ...COMMANDS.map((command) => `  ${command.name.padEnd(width)}  ${command.summary}`),
     '',
-    'agentport <command> --help tells more. Exit codes: 0 well, 1 problems found, 2 could not run.',
+    'agentport <command> --help tells more. Exit codes: 0 well, 1 problems found, 2 could not run; run and explain have their own.',
   ].join('\n')
 }

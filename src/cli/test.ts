@@ -27,7 +27,7 @@ which list the policies they are about. All policies found form one set; their o
   --coverage         say which rules, limits and obligations no test has reached
   --min-coverage n   fail below n percent; implies --coverage
   --junit file       write the results as JUnit XML
-  --json             one JSON object: { ok, passed, failed, tests, problems, coverage? }
+  --json             one JSON object: { ok, passed, failed, tests, problems, faults, coverage? }
 
 Exit codes: 0 all passed, 1 some failed, or there was none, or a document is not in order, 2 could not be run.`
 
@@ -75,9 +75,10 @@ export const test: Command = {
     }
     const suites = runSuites(positionals, options)
     const outcome = judge(suites, counter?.result(), least, options.filter)
-    if (typeof junit === 'string') writeFileSync(junit, junitXml(suites.map(junitSuite)))
     if (values['json'] === true) output.out(JSON.stringify(jsonOf(suites, outcome), undefined, 2))
     else report(suites, outcome, output)
+    // Last: what was found out is told even where this file cannot be written.
+    if (typeof junit === 'string') writeFileSync(junit, junitXml(suites.map(junitSuite)))
     return outcome.ok ? 0 : 1
   },
 }
@@ -215,7 +216,11 @@ function judge(
   const faults: string[] = []
   // A command that tests nothing and says that all is well would be believed.
   if (ran.length === 0 && problems.length === 0) {
-    faults.push(filter === undefined ? 'there are no tests' : `no test has "${printable(filter, 80)}" in its name`)
+    faults.push(
+      filter === undefined
+        ? 'there are no tests: a policy has them under tests:, a file of tests is named *.policy.test.yaml'
+        : `no test has "${printable(filter, 80)}" in its name`,
+    )
   }
   if (coverage !== undefined && least !== undefined && coverage.percent < least) {
     faults.push(`coverage is ${percentText(coverage.percent)}, and has to be ${least} %`)

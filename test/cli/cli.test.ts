@@ -222,10 +222,16 @@ describe('audit verify', () => {
 
 describe('the command itself', () => {
   test('help, version, and what does not exist', async () => {
-    expect(await agentport()).toMatchObject({ code: 2 })
-    expect((await agentport('--help')).out).toMatch(/check .*\n.*audit /)
+    expect(await agentport()).toMatchObject({ code: 2, out: '', err: expect.stringContaining('Usage: agentport') })
+    for (const help of ['--help', '-h', 'help']) expect(await agentport(help)).toMatchObject({ code: 0, err: '' })
+    expect((await agentport('--help')).out).toMatch(/init .*\n.*import [^]*check .*\n.*lint [^]*audit /)
     expect((await agentport('--version')).out).toMatch(/^\d+\.\d+\.\d+$/)
-    expect(await agentport('destroy')).toMatchObject({ code: 2, err: expect.stringContaining('check, audit') })
+    expect(await agentport('destroy')).toMatchObject({ code: 2, err: expect.stringContaining('check, lint') })
+    expect(await agentport('help', 'destroy')).toMatchObject({
+      code: 2,
+      out: '',
+      err: expect.stringContaining('destroy'),
+    })
     for (const command of ['check', 'audit', 'keygen', 'sign', 'digest'])
       expect((await agentport(command, '--help')).out).toMatch(new RegExp(`^Usage: agentport ${command}`))
   })

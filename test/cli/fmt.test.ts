@@ -189,7 +189,7 @@ test('--stdin', async () => {
     out: '{\n  "version": 1,\n  "rules": []\n}\n',
   })
   expect(await formatInput('tests: []\npolicies: [a]\n')).toMatchObject({ out: 'policies: [a]\ntests: []\n' })
-  expect(await formatInput(UGLY, '--check')).toEqual({ code: 1, out: '', err: '' })
+  expect(await formatInput(UGLY, '--check')).toEqual({ code: 1, out: '', err: 'would change stdin.yaml' })
   expect(await formatInput(NEAT, '--check')).toEqual({ code: 0, out: '', err: '' })
   expect(await formatInput('a: [')).toMatchObject({ code: 1, out: '' })
   expect(await formatInput('a = 1', 'x.toml')).toMatchObject({ code: 2, out: '' })

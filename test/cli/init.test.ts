@@ -17,8 +17,10 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 
 import { check } from '../../src/cli/check.ts'
 import { UsageError } from '../../src/cli/command.ts'
+import { fmt } from '../../src/cli/fmt.ts'
 import { init } from '../../src/cli/init.ts'
 import { lint } from '../../src/cli/lint.ts'
+import { test as policyTests } from '../../src/cli/test.ts'
 import { capabilitiesOf } from '../../src/manifest/capabilities.ts'
 import type { Manifest } from '../../src/manifest/manifest.ts'
 import { ManifestValidator } from '../../src/manifest/validator.ts'
@@ -144,6 +146,22 @@ describe('init', () => {
     expect(loadBoth(join(directory, 'c')).manifest.skill).toBe('ledger')
     expect((await run(init, join(directory, 'b'), '--from', tools, '--skill', 'named')).code).toBe(0)
     expect(loadBoth(join(directory, 'b')).manifest.skill).toBe('named')
+  })
+
+  test('what it writes is laid out as fmt does it, and its own tests pass', async () => {
+    const sources: readonly (readonly string[])[] = [
+      [],
+      ['--from', file('openclaw.plugin.json', SERVER)],
+      ['--from', file('SKILL.md', '---\nname: notes\ndescription: Finds notes.\n---\n')],
+      ['--from', file('tools.json', '{"tools":[{"name":"ping","inputSchema":{"type":"object"}},{"name":"pong"}]}')],
+      ['--skill', 'other', '--from', file('more.json', '{"tools":[{"name":"ping"}]}')],
+    ]
+    for (const [index, source] of sources.entries()) {
+      const target = join(directory, `out${index}`)
+      expect((await run(init, target, ...source)).code, source.join(' ')).toBe(0)
+      expect(await run(fmt, '--check', target)).toMatchObject({ code: 0, out: '✓ 0 would change, 2 unchanged, 0 refused' })
+      expect(await run(policyTests, target, '--min-coverage', '100')).toMatchObject({ code: 0, err: '' })
+    }
   })
 
   test('what a source says cannot end a comment or a text', async () => {
