@@ -5,7 +5,7 @@ import type { ApprovalQuestion } from './approval/question.ts'
 import type { Charge, Reservation } from './core/charge.ts'
 import { type Deadline, LATE } from './core/deadline.ts'
 import { type Denial, type DenialCode, type DenialSubject, deny } from './core/denial.ts'
-import type { House } from './house.ts'
+import { given, type House } from './house.ts'
 
 /** What a call holds of limits until it is settled. */
 export interface Lease {
@@ -76,10 +76,17 @@ function denialOf(house: House, lease: Lease, answer: unknown, subject: DenialSu
   // The store says which, and the policy says what that one is.
   const charge = ok === false ? lease.charges.find((one) => isSame(one, refused)) : undefined
   if (charge === undefined) return failed(house, lease, subject)
-  const wait = typeof retryAfterMs === 'number' ? `; may fit after ${Math.ceil(retryAfterMs)} ms` : ''
+  const known = typeof retryAfterMs === 'number' && retryAfterMs >= 0 && Number.isFinite(retryAfterMs)
+  const waitMs = known ? Math.ceil(retryAfterMs) : undefined
+  const wait = waitMs === undefined ? '' : `; may fit after ${waitMs} ms`
   const per = charge.perMs === undefined ? '' : ` per ${charge.perMs} ms`
   const detail = `${charge.limit} allows ${charge.max}${per}, and ${charge.amount} more do not fit${wait}`
-  return deny(CODES[charge.kind], detail, { subject })
+  const rule = house.policy.statement(charge.limit)
+  return deny(CODES[charge.kind], detail, {
+    subject,
+    rules: rule === undefined ? [] : [rule],
+    ...given('retryAfterMs', waitMs),
+  })
 }
 
 function isSame(charge: Charge, refused: unknown): boolean {

@@ -53,7 +53,7 @@ interface Linted {
 function lintPaths(paths: readonly string[]): Linted {
   const found = findDocuments(paths).flatMap(({ kind, source }) =>
     // A file of tests grants nothing; it comes along where the shell names every file of a directory.
-    (kind === 'manifest' || kind === 'policy') && !isTestFile(source)
+    kind === 'policy' || (kind === 'manifest' && !isTestFile(source))
       ? [{ kind, source, parsed: parseDocument(source) }]
       : [],
   )

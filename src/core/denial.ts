@@ -287,6 +287,8 @@ export interface Denial {
   readonly missing?: string
   /** `false` means that the tool certainly did not start. */
   readonly dispatched: boolean
+  /** Of an `after_wait`: milliseconds after which the same request may be allowed, where that is known. */
+  readonly retryAfterMs?: number
 }
 
 export interface DenialOptions {
@@ -294,17 +296,20 @@ export interface DenialOptions {
   readonly rules?: readonly RuleRef[]
   readonly missing?: string
   readonly dispatched?: boolean
+  readonly retryAfterMs?: number
 }
 
 /** Makes a denial; layer and recoverability follow from the code. */
 export function deny(code: DenialCode, detail: string, options: DenialOptions = {}): Denial {
   const { layer, recoverable } = DENIALS[code]
-  const { subject = {}, rules = [], missing, dispatched = false } = options
+  const { subject = {}, rules = [], missing, dispatched = false, retryAfterMs } = options
   const line = printable(detail)
   // Two literals, because spreading an absent member in costs more than all the rest of a refusal.
-  return missing === undefined
-    ? { code, layer, recoverable, detail: line, subject, rules, dispatched }
-    : { code, layer, recoverable, detail: line, subject, rules, missing, dispatched }
+  const denial =
+    missing === undefined
+      ? { code, layer, recoverable, detail: line, subject, rules, dispatched }
+      : { code, layer, recoverable, detail: line, subject, rules, missing, dispatched }
+  return retryAfterMs === undefined ? denial : { ...denial, retryAfterMs }
 }
 
 /** The same denial, with more said about what it is about. */

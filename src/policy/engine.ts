@@ -55,6 +55,8 @@ export class PolicyEngine {
   /** The number of "everyone" where a statement is about everyone, else nothing. */
   readonly #everyone: readonly number[]
   readonly #nodeWho = new Map<string, readonly number[]>()
+  /** Made when first asked for. */
+  #statements: Map<string, Rule['ref']> | undefined
   /** Plans by the number of the tool and the number of node and roles; two small tables that stay in the cache. */
   readonly #plans = new Map<number, Plan>()
   readonly #toolNumbers = new Map<string, number>()
@@ -118,6 +120,12 @@ export class PolicyEngine {
   get statements(): readonly Rule['ref'][] {
     const refs = [...this.#set.rules, ...this.#set.constraints].map(({ ref }) => ref)
     return refs.sort((a, b) => (a.id < b.id ? -1 : 1))
+  }
+
+  /** The rule, limit or obligation with this id, as verdicts name it. */
+  statement(id: string): Rule['ref'] | undefined {
+    this.#statements ??= new Map(this.statements.map((ref) => [ref.id, ref]))
+    return this.#statements.get(id)
   }
 
   /** Problems that do not keep the set from being used, e.g. a role no rule uses. */

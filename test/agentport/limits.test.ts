@@ -47,7 +47,10 @@ describe('each kind', () => {
       expect([await ask(node, PING), await ask(node, PING)]).toEqual(['allow', 'allow'])
       clock.advance(ms - 1)
       const call = await refusedCall(node, PING)
-      expect(call).toMatchObject({ decision: 'deny', denial: { code, recoverable, dispatched: false } })
+      expect(call).toMatchObject({
+        decision: 'deny',
+        denial: { code, recoverable, dispatched: false, retryAfterMs: 1, rules: [{ id: 'l', effect: 'limit' }] },
+      })
       clock.advance(1)
       expect(await ask(node, PING)).toBe('allow')
     },
@@ -339,7 +342,7 @@ describe('a store that cannot be relied on', () => {
     }
     const { node } = await openBank({ policy, limits })
     const { denial } = await refusedCall(node, PING)
-    expect(denial).toMatchObject({ code: 'rate_limited', recoverable: 'after_wait' })
+    expect(denial).toMatchObject({ code: 'rate_limited', recoverable: 'after_wait', retryAfterMs: 7 })
     expect(denial.detail).toContain('after 7 ms')
   })
 

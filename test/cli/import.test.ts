@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 
 import { UsageError } from '../../src/cli/command.ts'
+import { fmtCommand } from '../../src/cli/fmt.ts'
 import { importer } from '../../src/cli/import.ts'
 import { ManifestValidator } from '../../src/manifest/validator.ts'
 
@@ -30,7 +31,8 @@ function file(name: string, text: string): string {
   return path
 }
 
-const SKILL = '---\nname: notes\nmetadata: {"openclaw":{"requires":{"bins":["rg"],"env":["NOTES","A B"]}}}\n---\n'
+const SKILL =
+  '---\nname: notes\ndescription: Finds notes\nmetadata: {"openclaw":{"requires":{"bins":["rg"],"env":["NOTES","A B"]}}}\n---\n'
 const PLUGIN = '{"id":"ledger","configSchema":{},"contracts":{"tools":["add"]}}'
 const TOOLS = '{"tools":[{"name":"ping","inputSchema":{"type":"object"}}]}'
 
@@ -40,8 +42,11 @@ describe('import', () => {
     expect(code).toBe(0)
     const manifest = new ManifestValidator().load({ file: 'manifest.yaml', text: out })
     expect([manifest.skill, manifest.allowedEnv]).toEqual(['notes', ['NOTES']])
-    expect(err).toMatch(/^\.\/SKILL\.md:3:\d+: warning invalid_value: left out: "A B"/m)
-    expect(err).toMatch(/^\.\/SKILL\.md:3:\d+: todo \/allowed_binaries: write the absolute path of rg.*\n {2}why: /m)
+    // As fmt lays it out: what is redirected into a file passes fmt --check.
+    const nowhere = { out: () => undefined, err: () => undefined, color: false }
+    expect(await fmtCommand(() => `${out}\n`).run(['--stdin', '--check'], nowhere)).toBe(0)
+    expect(err).toMatch(/^\.\/SKILL\.md:4:\d+: warning invalid_value: left out: "A B"/m)
+    expect(err).toMatch(/^\.\/SKILL\.md:4:\d+: todo \/allowed_binaries: write the absolute path of rg.*\n {2}why: /m)
   })
 
   test.each([

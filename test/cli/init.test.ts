@@ -159,7 +159,10 @@ describe('init', () => {
     for (const [index, source] of sources.entries()) {
       const target = join(directory, `out${index}`)
       expect((await run(init, target, ...source)).code, source.join(' ')).toBe(0)
-      expect(await run(fmt, '--check', target)).toMatchObject({ code: 0, out: '✓ 0 would change, 2 unchanged, 0 refused' })
+      expect(await run(fmt, '--check', target)).toMatchObject({
+        code: 0,
+        out: '✓ 0 would change, 2 unchanged, 0 refused',
+      })
       expect(await run(policyTests, target, '--min-coverage', '100')).toMatchObject({ code: 0, err: '' })
     }
   })

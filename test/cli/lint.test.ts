@@ -92,6 +92,15 @@ describe('lint', () => {
     },
   )
 
+  test('a file of policy tests is no manifest, and a policy is one whatever its name', async () => {
+    const policy = file('policy.yaml', 'version: 1\nrules: []\n')
+    const tests = file('policy.test.yaml', 'policies: [policy.yaml]\ntests: []\n')
+    expect(await run(policy, tests)).toEqual({ code: 0, out: '✓ 1 document: 0 warnings, 0 info', err: '' })
+    await expect(run(tests)).rejects.toThrow(UsageError)
+    const wide = 'version: 1\nrules: [{ id: a, effect: permit, nodes: ["*"], tools: ["*"] }]\n'
+    expect((await run(file('wide.policy.test.yaml', wide))).code).toBe(1)
+  })
+
   test('nothing to lint', async () => {
     file('graph.yaml', 'nodes: {}\n')
     await expect(run(directory)).rejects.toThrow('no policy and no manifest')

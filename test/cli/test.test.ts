@@ -277,6 +277,11 @@ describe('JUnit', () => {
     file('b.policy.test.yaml', 'policies: [nowhere.yaml]\ntests: []\n')
     const report = join(directory, 'report.xml')
     expect((await agentport(directory, '--junit', report)).code).toBe(1)
+    const nowhere = join(directory, 'nowhere', 'report.xml')
+    expect(await agentport(directory, '--junit', nowhere)).toMatchObject({
+      code: 2,
+      out: expect.stringContaining('1 failed'),
+    })
     const xml = parseXml(readFileSync(report, 'utf8'))
     expect(xml.name).toBe('testsuites')
     expect(xml.attributes).toMatchObject({ tests: '3', failures: '1', errors: '1' })
