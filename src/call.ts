@@ -38,6 +38,8 @@ export interface AllowedCall extends CallBase {
   readonly signal: AbortSignal
   /** What the executor has to do and to confirm in {@link settle}: `pin_addresses`, `confirm:<action>`. */
   readonly confirmations: readonly string[]
+  /** Nobody is waited for. */
+  readonly approval?: undefined
   /** For `pin_addresses`, where the gateway has a resolver: dial these and no others. */
   readonly addresses: readonly PinnedAddress[] | undefined
   /**

@@ -13,7 +13,7 @@ import { renderForOperator } from './core/render.ts'
 import { printable } from './core/text.ts'
 import { given, type SkillStatus } from './house.ts'
 import { bindCopied } from './manifest/bind.ts'
-import { capabilitiesOf } from './manifest/capabilities.ts'
+import { capabilitiesOf, toolsOfManifest } from './manifest/capabilities.ts'
 import type { Manifest } from './manifest/manifest.ts'
 import type { ManifestValidator } from './manifest/validator.ts'
 import type { PolicyEngine, ToolShape } from './policy/engine.ts'
@@ -51,15 +51,7 @@ export function fitSkill(skill: SkillStatus, policy: PolicyEngine): SkillStatus 
 
 /** The tools of all admitted skills: what policies are typed against. */
 export function toolsOf(skills: Iterable<SkillStatus>): readonly ToolShape[] {
-  return [...skills].flatMap((skill) =>
-    skill.admitted
-      ? [...skill.manifest.tools.values()].map(({ name, inputSchema }) => ({
-          name,
-          skill: skill.name,
-          ...given('inputSchema', inputSchema),
-        }))
-      : [],
-  )
+  return [...skills].flatMap((skill) => (skill.admitted ? toolsOfManifest(skill.manifest) : []))
 }
 
 /** The standing of a skill that may not be used, and why. */

@@ -6,7 +6,7 @@ import { loadTrust } from '../attestation/trust.ts'
 import { parseDocument, type SourceText } from '../core/document.ts'
 import { formatProblems, type Problem } from '../core/problem.ts'
 import { loadGraph } from '../halt/graph.ts'
-import { capabilitiesOf } from '../manifest/capabilities.ts'
+import { capabilitiesOf, toolsOfManifest } from '../manifest/capabilities.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import { ManifestValidator } from '../manifest/validator.ts'
 import { realPaths } from '../node/real-paths.ts'
@@ -17,7 +17,8 @@ import { type DocumentKind, type FoundDocument, findDocuments, skillNameFor } fr
 
 const HELP = `Usage: agentport check <path>… [options]
 
-Checks policies, manifests, graphs and trust documents, and whether every manifest is inside what the policies permit.
+Checks policies, manifests, graphs and trust documents, whether every manifest is inside what the policies permit, and
+whether the rules speak of tools and arguments that the manifests have.
 A directory is searched for files named policy.*, *.policy.*, manifest.*, claw.toml, graph.*, trust.* (.yaml .yml .json .toml).
 All policies found form one set.
 
@@ -67,22 +68,18 @@ function checkDocuments(
   const of = (kind: DocumentKind): readonly SourceText[] =>
     found.filter((one) => one.kind === kind).map((one) => one.source)
 
-  const policies = of('policy')
-  const loaded = policies.length === 0 ? undefined : PolicyEngine.load(policies, { variables })
-  if (loaded?.ok === false) problems.push(...loaded.problems)
-  const engine = loaded?.ok === true ? loaded.engine : undefined
-  problems.push(...(engine?.warnings ?? []))
-
   const validator = new ManifestValidator({ variables })
+  const manifests = of('manifest').map((source) => ({
+    source,
+    validated: validator.validate(source, skillNameFor(source, basename(dirname(source.file)))),
+  }))
+  const valid = manifests.flatMap(({ source, validated }) =>
+    validated.ok ? [{ source, manifest: validated.manifest }] : [],
+  )
+  const engine = loadPolicies(of('policy'), variables, valid, valid.length === manifests.length, problems)
+  for (const { validated } of manifests) problems.push(...(validated.ok ? validated.warnings : validated.problems))
   const skills = new Map<string, Manifest>()
-  for (const source of of('manifest')) {
-    const validated = validator.validate(source, skillNameFor(source, basename(dirname(source.file))))
-    if (!validated.ok) {
-      problems.push(...validated.problems)
-      continue
-    }
-    problems.push(...validated.warnings)
-    const { manifest } = validated
+  for (const { source, manifest } of valid) {
     skills.set(manifest.skill, manifest)
     if (engine !== undefined) problems.push(...excessProblems(engine, manifest, source))
     if (filesystem) problems.push(...realPathProblems(engine, manifest, source))
@@ -98,6 +95,23 @@ function checkDocuments(
     problems.push(...(trust.ok ? trust.warnings : trust.problems))
   }
   return { documents: found.map(({ kind, source }) => ({ kind, file: source.file })), problems }
+}
+
+/** The policies as one set, typed against the tools of the manifests where there are any. */
+function loadPolicies(
+  policies: readonly SourceText[],
+  variables: Readonly<Record<string, string>>,
+  manifests: readonly { readonly manifest: Manifest }[],
+  complete: boolean,
+  problems: Problem[],
+): PolicyEngine | undefined {
+  if (policies.length === 0) return undefined
+  const tools = manifests.flatMap(({ manifest }) => toolsOfManifest(manifest))
+  // Of a manifest that does not load the tools are not known, and a rule for one of them is no mistake.
+  const typed = tools.length === 0 ? {} : ({ tools, unknownTools: complete ? 'error' : 'warning' } as const)
+  const loaded = PolicyEngine.load(policies, { variables, ...typed })
+  problems.push(...(loaded.ok ? loaded.engine.warnings : loaded.problems))
+  return loaded.ok ? loaded.engine : undefined
 }
 
 /** A manifest that does not name its skill is of the skill whose directory it lies in. */
@@ -188,7 +202,7 @@ function report({ documents, problems }: Checked, failed: boolean, output: Outpu
     .map(([kind, count]) => `${count} ${kind}${count === 1 ? '' : kind === 'policy' ? ' documents' : 's'}`)
     .join(', ')
   const errors = problems.filter((problem) => problem.severity === 'error').length
-  output.out(
-    `${failed ? '✗' : '✓'} ${what}: ${errors} ${errors === 1 ? 'error' : 'errors'}, ${problems.length - errors} warnings`,
-  )
+  const counted = (count: number, word: string): string => `${count} ${word}${count === 1 ? '' : 's'}`
+  const found = `${counted(errors, 'error')}, ${counted(problems.length - errors, 'warning')}`
+  output.out(`${failed ? '✗' : '✓'} ${what}: ${found}`)
 }

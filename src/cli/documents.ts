@@ -6,6 +6,7 @@ import { basename, join } from 'node:path'
 import { parseDocument, type SourceText } from '../core/document.ts'
 import { readSource } from '../node/source.ts'
 import { UsageError } from './command.ts'
+import { isTestFile } from './test-files.ts'
 
 export type DocumentKind = 'policy' | 'manifest' | 'graph' | 'trust'
 
@@ -28,7 +29,12 @@ export function findDocuments(paths: readonly string[]): readonly FoundDocument[
     const status = statSync(path, { throwIfNoEntry: false })
     if (status === undefined) throw new UsageError(`there is no ${path}`)
     if (status.isDirectory()) found.push(...search(path))
-    else found.push(classify(readSource(path)))
+    else {
+      const source = readSource(path)
+      const document = classify(source)
+      // A file of tests grants nothing; it comes along where the shell names every file of a directory.
+      if (document.kind !== 'manifest' || !isTestFile(source)) found.push(document)
+    }
   }
   return found
 }

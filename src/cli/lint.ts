@@ -9,7 +9,6 @@ import { lintManifest } from '../manifest/lint.ts'
 import { lintPolicy } from '../policy/lint.ts'
 import { type Command, type Output, readOptions, UsageError } from './command.ts'
 import { findDocuments } from './documents.ts'
-import { isTestFile } from './test-files.ts'
 
 const HELP = `Usage: agentport lint <path>… [options]
 
@@ -52,10 +51,7 @@ interface Linted {
 
 function lintPaths(paths: readonly string[]): Linted {
   const found = findDocuments(paths).flatMap(({ kind, source }) =>
-    // A file of tests grants nothing; it comes along where the shell names every file of a directory.
-    kind === 'policy' || (kind === 'manifest' && !isTestFile(source))
-      ? [{ kind, source, parsed: parseDocument(source) }]
-      : [],
+    kind === 'policy' || kind === 'manifest' ? [{ kind, source, parsed: parseDocument(source) }] : [],
   )
   if (found.length === 0) throw new UsageError(`there is no policy and no manifest in ${paths.join(', ')}`)
   const unsafeTools = found.flatMap(({ kind, parsed }) =>

@@ -2,6 +2,7 @@
 // whether it grants all of it. A skill that asks for more than anybody grants is a finding of the load, not of the call.
 
 import type { HostPattern } from '../core/host-pattern.ts'
+import type { JsonObject } from '../core/json.ts'
 import type { PathPattern } from '../core/path-pattern.ts'
 import { formatPointer } from '../core/pointer.ts'
 import type { ProcessRight } from '../core/process-right.ts'
@@ -26,6 +27,19 @@ export interface Capabilities {
   readonly rights: readonly Capability<ProcessRight>[]
   /** OAuth scopes. */
   readonly scopes: readonly Capability<string>[]
+}
+
+/** A tool of a manifest as policies are typed against it. */
+export interface ManifestTool {
+  readonly name: string
+  readonly skill: string
+  readonly inputSchema?: JsonObject
+}
+
+export function toolsOfManifest({ skill, tools }: Manifest): readonly ManifestTool[] {
+  return [...tools.values()].map(({ name, inputSchema }) =>
+    inputSchema === undefined ? { name, skill } : { name, skill, inputSchema },
+  )
 }
 
 export function capabilitiesOf(manifest: Manifest): Capabilities {

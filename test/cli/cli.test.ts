@@ -51,6 +51,26 @@ describe('check', () => {
     })
   })
 
+  test('rules are held against the tools of the manifests', async () => {
+    const misspelt = POLICY.replace('tools: [ping]', 'tools: [http_get]\n    args: { /methud: { equals: GET } }')
+    const forbid = '  - { id: never, effect: forbid, roles: ["*"], tools: [pingg] }\n'
+    file('policy.yaml', `${misspelt}${forbid}`)
+    // Alone it holds together: nobody has said which tools there are.
+    expect((await agentport('check', directory)).code).toBe(0)
+    file('web/manifest.yaml', MANIFEST)
+    const { code, err } = await agentport('check', directory)
+    expect(code).toBe(1)
+    expect(err).toMatch(/error unknown_reference: tool "http_get" has no such argument/)
+    expect(err).toMatch(/fix: did you mean \/method\?/)
+    expect(err).toMatch(/error unknown_reference: no tool has this name/)
+    expect(err).toMatch(/fix: did you mean ping\?/)
+  })
+
+  test('a file of tests beside the policies is no document', async () => {
+    const paths = [file('policy.yaml', POLICY), file('policy.test.yaml', 'policies: [policy.yaml]\ntests: []\n')]
+    expect((await agentport('check', ...paths)).out).toBe('✓ 1 policy: 0 errors, 0 warnings')
+  })
+
   test('every problem of every document at once, each with place, frame and fix', async () => {
     file('policy.yaml', POLICY.replace('effect: forbid', 'effect: forbidd').replace('tools: [ping]', 'tool: [ping]'))
     file('web/manifest.yaml', MANIFEST.replace('api.example.com', 'http://0177.0.0.1'))
