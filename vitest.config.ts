@@ -12,5 +12,7 @@ export default defineConfig({
     globalSetup: ['test/support/native.ts'],
     testTimeout: 60_000,
     pool: 'threads',
+    // The default leaves one processor out, which on a machine with two is half of them.
+    maxWorkers: '100%',
   },
 })

@@ -66,7 +66,10 @@ export function commonText(a: string, b: string, kind: Kind): string | undefined
   const other = parseGlobText(b, kind, false)
   const [x] = one.ok ? one.segments : []
   const [y] = other.ok ? other.segments : []
-  return x === undefined || y === undefined || x === 'rest' || y === 'rest' ? undefined : commonTokens(x, y)
+  if (x === undefined || y === undefined || x === 'rest' || y === 'rest') return undefined
+  const common = commonTokens(x, y)
+  // Patterns that have the empty text in common are nothing but stars; a name is never empty.
+  return common === '' && kind !== 'text' ? 'x' : common
 }
 
 function segmentsOf(text: string): readonly Segment[] | undefined {

@@ -43,6 +43,10 @@ describe('patterns', () => {
     )
   })
 
+  test('two stars have a name in common', () => {
+    expect(commonText('*', '*', 'name')).toBe('x')
+  })
+
   test('what two have in common is matched by both, and found where a sample of one shows that there is some', () => {
     fc.assert(
       fc.property(name, name, path, path, (a, b, c, d) => {
