@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 
 USER_NAME=agentport-test
 TESTS=(test/kernel test/linux/seccomp test/linux/observe)
-run=(node node_modules/vitest/vitest.mjs run --configLoader runner "$@" "${TESTS[@]}")
+run=(node node_modules/vitest/vitest.mjs run --configLoader runner --maxWorkers 1 "$@" "${TESTS[@]}")
 
 if [ "$(id -u)" -ne 0 ]; then
   exec env AGENTPORT_REQUIRE_KERNEL=1 "${run[@]}"
